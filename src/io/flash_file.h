@@ -1,0 +1,115 @@
+// flash_file.h: the tier file: found or created, identified, sized, locked.
+//
+// Its content is void at each open; a superblock in front says only that the file is ours. A file
+// that is anything else is refused and never written to. Knows neither segments nor io_uring. All
+// error texts are one line for people: the path, why, and what to do. Thread: Open on the main
+// thread; afterwards constant. Format: docs/format/tier-file.md. docs/adr/0003.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace flash::io {
+
+using FileId = std::array<std::byte, 16>;
+
+class FlashFile {
+ public:
+  struct Options {
+    std::string path;
+    uint64_t capacity_bytes = 0;  // Required; rounded down to a multiple of 4 KiB.
+    bool direct = true;           // False: never O_DIRECT (tests, measurements).
+  };
+
+  /// Opens or creates the file, takes its lock, and makes it hold `capacity_bytes` behind the
+  /// superblock. Errors: kLocked (another process has it), kForeign (not ours, damaged, or newer),
+  /// kNoSpace (does not fit the disk or a limit; a file that was ours keeps its size), kInvalid
+  /// (path or folder), kIo.
+  [[nodiscard]] static Result<std::unique_ptr<FlashFile>> Open(const Options& options);
+
+  /// Closes, and so unlocks.
+  ~FlashFile();
+  FlashFile(const FlashFile&) = delete;
+  FlashFile& operator=(const FlashFile&) = delete;
+
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const FileId& id() const { return id_; }
+  /// Where byte 0 of the tier lies in the file.
+  [[nodiscard]] uint64_t data_offset() const;
+  [[nodiscard]] uint64_t capacity_bytes() const { return capacity_bytes_; }
+  /// What transfers must be aligned to, in offset, length and memory: 512 to 4096.
+  [[nodiscard]] uint32_t alignment() const { return alignment_; }
+  /// Whether transfers pass by the page cache.
+  [[nodiscard]] bool direct() const { return direct_; }
+  [[nodiscard]] bool created() const { return created_; }
+  /// What an operator should know: file system kind, no O_DIRECT, space not reserved. One line
+  /// each.
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  friend class ChildFile;
+  FlashFile() = default;
+
+  [[nodiscard]] Result<void> OpenDescriptor();
+  [[nodiscard]] Result<void> Lock();
+  [[nodiscard]] Result<bool> Identify();
+  [[nodiscard]] Result<void> Resize();
+  [[nodiscard]] Result<void> Reserve(uint64_t bytes);
+  [[nodiscard]] Result<void> WriteSuperblock();
+  void ChooseTransfer(bool direct);
+  void NoteFileSystem();
+  [[nodiscard]] Error Fail(Code code, const std::string& why) const;
+
+  std::string path_;
+  int fd_ = -1;
+  pid_t opened_by_ = 0;
+  FileId id_{};
+  uint64_t capacity_bytes_ = 0;
+  uint64_t capacity_found_ = 0;  // What the superblock said before.
+  uint32_t alignment_ = 4096;
+  bool direct_ = false;
+  bool created_ = false;
+  std::vector<std::string> warnings_;
+};
+
+/// The same file in a forked child: a descriptor of its own, plain reads into a buffer of its own.
+///
+/// Never in the process that opened the file: closing it there would drop the lock (fcntl locks
+/// belong to the process and go with any descriptor of the file). Thread: the child's only one.
+class ChildFile {
+ public:
+  /// Errors: kIo, with a message.
+  [[nodiscard]] static Result<std::unique_ptr<ChildFile>> Open(const FlashFile& file);
+  ~ChildFile();
+  ChildFile(const ChildFile&) = delete;
+  ChildFile& operator=(const ChildFile&) = delete;
+
+  /// Fills `into` from `offset` of the tier, any alignment; aligned in all three it is read without
+  /// a copy. Errors: kIo (also when the file ends before).
+  [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into);
+
+ private:
+  ChildFile() = default;
+  [[nodiscard]] Result<void> ReadAligned(uint64_t file_offset, MutableBytes into) const;
+
+  static constexpr size_t kBounceBytes = 1 * kMiB;
+  struct Unmap {
+    void operator()(std::byte* memory) const;
+  };
+
+  int fd_ = -1;
+  uint64_t data_offset_ = 0;
+  uint32_t alignment_ = 4096;
+  std::unique_ptr<std::byte[], Unmap> bounce_;
+};
+
+}  // namespace flash::io

@@ -1,0 +1,78 @@
+// owner_lane.cc: see owner_lane.h.
+//
+// Thread: the owner.
+#include "io/owner_lane.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace flash::io {
+namespace {
+
+constexpr TaskRunner::Options kRunnerOptions = {
+    .small_buffers = 2, .large_buffers_max = 1, .writes_max = 1};
+constexpr uint64_t kCloseWaitUs = 10'000;
+
+}  // namespace
+
+std::unique_ptr<OwnerLane> OwnerLane::Make(DeviceFactory* factory, const base::Clock* clock) {
+  const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd < 0) return nullptr;
+  auto device = factory->Make();
+  if (!device || !(*device)->NotifyBy(event_fd)) {
+    close(event_fd);
+    return nullptr;
+  }
+  // raw new: private constructor
+  return std::unique_ptr<OwnerLane>(new OwnerLane(std::move(device).Take(), event_fd, clock));
+}
+
+OwnerLane::OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock)
+    : event_fd_(event_fd), runner_(std::move(device), clock, kRunnerOptions) {}
+
+OwnerLane::~OwnerLane() {
+  runner_.CloseDevice();
+  close(event_fd_);
+}
+
+bool OwnerLane::Takes(const Task& task) const {
+  return task.kind == Task::Kind::kRead && task.bytes <= ReadBuffers::kSmallBytes &&
+         inflight_ == 0 && runner_.transfers() == 0;
+}
+
+void OwnerLane::Add(Task* task) {
+  ++inflight_;
+  runner_.Add(task);
+}
+
+void OwnerLane::Kick() {
+  if (inflight_ > finished_.count()) runner_.Step(0, finished_);
+}
+
+Task* OwnerLane::PopFinished() {
+  // Also while only the device's answer to a read that timed out is awaited.
+  if (finished_.empty() && (inflight_ > 0 || runner_.transfers() > 0)) runner_.Step(0, finished_);
+  Task* task = finished_.Pop();
+  if (task != nullptr) --inflight_;
+  return task;
+}
+
+void OwnerLane::Close(std::unique_ptr<OwnerLane> lane, const timespec& deadline) {
+  lane->runner_.Abandon();
+  timespec now{};
+  while (lane->runner_.transfers() > 0) {
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (now.tv_sec > deadline.tv_sec ||
+        (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec)) {
+      // The device may still write into the buffers.
+      [[maybe_unused]] OwnerLane* left = lane.release();
+      return;
+    }
+    TaskList none;
+    lane->runner_.Step(kCloseWaitUs, none);
+  }
+}
+
+}  // namespace flash::io

@@ -1,0 +1,57 @@
+// owner_lane.h: a read that the owner hands to the device itself, when no other is on its way.
+//
+// A lone read gains nothing from an I/O thread, and two wake-ups of sleeping threads cost as much
+// as the device. Its end shows at an eventfd that the kernel writes. Verifying and unpacking it are
+// the owner's then, so it is one small read at a time. Knows neither I/O threads nor records.
+// Thread: the owner. Decision: docs/adr/0003.
+#pragma once
+
+#include <memory>
+
+#include "base/clock.h"
+#include "io/device.h"
+#include "io/task_runner.h"
+
+namespace flash::io {
+
+class OwnerLane {
+ public:
+  /// Null: the device cannot be made or cannot tell of completions by an eventfd; all reads go to
+  /// the threads then.
+  [[nodiscard]] static std::unique_ptr<OwnerLane> Make(DeviceFactory* factory,
+                                                       const base::Clock* clock);
+  ~OwnerLane();
+  OwnerLane(const OwnerLane&) = delete;
+  OwnerLane& operator=(const OwnerLane&) = delete;
+
+  /// Is there room for this task? A read that timed out keeps its place until the device answers.
+  [[nodiscard]] bool Takes(const Task& task) const;
+  void Add(Task* task);
+  /// Hands what was added to the device.
+  void Kick();
+  /// The next finished task, or null. Never blocks.
+  [[nodiscard]] Task* PopFinished();
+
+  [[nodiscard]] bool HasFinished() const { return !finished_.empty(); }
+
+  /// Accepted and not popped.
+  [[nodiscard]] size_t inflight() const { return inflight_; }
+  /// Readable after a completion until somebody empties it (DrainEventFd): it says "look", no more.
+  [[nodiscard]] int event_fd() const { return event_fd_; }
+  void SetTimeoutMs(uint32_t timeout_ms) { runner_.SetTimeoutMs(timeout_ms); }
+  void AddStats(Backend::Stats& stats) const { runner_.AddStats(stats); }
+
+  /// Forgets the task. Ends `lane` if the device answers before `deadline` (CLOCK_REALTIME);
+  /// leaves it and its buffers to the process if not.
+  static void Close(std::unique_ptr<OwnerLane> lane, const timespec& deadline);
+
+ private:
+  OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock);
+
+  int event_fd_;
+  TaskRunner runner_;
+  TaskList finished_;
+  size_t inflight_ = 0;
+};
+
+}  // namespace flash::io

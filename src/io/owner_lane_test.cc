@@ -1,0 +1,139 @@
+// owner_lane_test.cc: lone reads that the owner hands to the device itself, over io_uring.
+//
+// No test measures time: what must become readable is polled with a limit far beyond the test's.
+// Thread: the test's as owner, and the backend's.
+#include "io/owner_lane.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "io/io_test_support.h"
+#include "io/memory_device.h"
+#include "io/threaded_backend.h"
+#include "io/uring_device.h"
+#include "io/wait.h"
+
+namespace flash::io {
+namespace {
+
+constexpr uint64_t kCapacityBytes = 4 * kMiB;
+constexpr int kVeryLongMs = 20'000;
+
+/// A read that remembers the thread of its work.
+struct TracedRead : TestTask {
+  TracedRead(uint64_t at, uint32_t length) : TestTask(TestTask::Read(at, length)) {
+    work = [](Task& self, MutableBytes) noexcept {
+      static_cast<TracedRead&>(self).thread = pthread_self();
+    };
+  }
+  [[nodiscard]] bool by_owner() const { return pthread_equal(thread, pthread_self()) != 0; }
+  pthread_t thread{};
+};
+
+class OwnerLaneTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto file =
+        FlashFile::Open({.path = folder_.path() + "/tier", .capacity_bytes = kCapacityBytes});
+    ASSERT_TRUE(file);
+    file_ = std::move(file).Take();
+    UringDeviceFactory factory(file_.get(), {});
+    auto backend = ThreadedBackend::Start({.threads = 1}, &factory, &clock_);
+    if (!backend && backend.code() == Code::kUnsupported) GTEST_SKIP() << backend.error().message;
+    ASSERT_TRUE(backend);
+    backend_ = std::move(backend).Take();
+    if (backend_->owner_event_fd() < 0) GTEST_SKIP() << "no deferred work before Linux 6.1";
+    const AlignedMemory memory = MakeAligned(kMiB);
+    FillPattern(0, {memory.get(), kMiB});
+    TestTask write = TestTask::Write(memory.get(), 0, kMiB);
+    ASSERT_TRUE(backend_->Submit(&write));
+    ASSERT_TRUE(DriveUntil(*backend_, [&] { return write.dones == 1; }));
+    unit_ = backend_->alignment();
+  }
+  bool BecomesReadable() {
+    pollfd entry{.fd = backend_->owner_event_fd(), .events = POLLIN, .revents = 0};
+    return poll(&entry, 1, kVeryLongMs) == 1;
+  }
+  bool DriveAll() {
+    return DriveUntil(*backend_, [&] { return backend_->inflight() == 0; });
+  }
+
+  base::SystemClock clock_;
+  TempFolder folder_;
+  std::unique_ptr<FlashFile> file_;
+  std::unique_ptr<ThreadedBackend> backend_;
+  uint32_t unit_ = 0;
+};
+
+TEST_F(OwnerLaneTest, ALoneReadIsTheOwnersWorkAndShowsAtItsDescriptor) {
+  for (uint64_t i = 0; i < 200; ++i) {
+    TestTask read = TestTask::Read(i % 64 * unit_, unit_);
+    ASSERT_TRUE(backend_->Submit(&read));
+    EXPECT_EQ(backend_->inflight(), 1U);
+    backend_->Kick();
+    ASSERT_TRUE(BecomesReadable());
+    DrainEventFd(backend_->owner_event_fd());
+    while (read.dones == 0) backend_->Reap(1);
+    EXPECT_EQ(read.result, 0);
+    EXPECT_TRUE(IsPattern(read.offset, read.seen));
+    EXPECT_EQ(backend_->inflight(), 0U);
+  }
+}
+
+TEST_F(OwnerLaneTest, TheFirstReadStaysWithTheOwnerOthersGoToTheThread) {
+  TracedRead first(0, unit_);
+  TracedRead second(unit_, unit_);
+  ASSERT_TRUE(backend_->Submit(&first));
+  ASSERT_TRUE(backend_->Submit(&second));
+  EXPECT_EQ(backend_->inflight(), 2U);
+  ASSERT_TRUE(DriveAll());
+  EXPECT_TRUE(first.by_owner());
+  EXPECT_FALSE(second.by_owner());
+}
+
+TEST_F(OwnerLaneTest, ALargeReadGoesToTheThread) {
+  TracedRead large(0, ReadBuffers::kSmallBytes + unit_);
+  ASSERT_TRUE(backend_->Submit(&large));
+  ASSERT_TRUE(DriveAll());
+  EXPECT_FALSE(large.by_owner());
+}
+
+TEST_F(OwnerLaneTest, WaitEndsWithTheReadHoweverOftenItsSignWasLeft) {
+  for (uint64_t i = 0; i < 500; ++i) {
+    TestTask read = TestTask::Read(i % 64 * unit_, unit_);
+    ASSERT_TRUE(backend_->Submit(&read));
+    const uint64_t began_us = clock_.NowUs();
+    while (read.dones == 0) {
+      backend_->Wait(uint64_t{kVeryLongMs} * 1000);
+      backend_->Reap(1);
+    }
+    EXPECT_LT(clock_.NowUs() - began_us, uint64_t{kVeryLongMs} * 1000);
+    EXPECT_TRUE(IsPattern(read.offset, read.seen));
+  }
+}
+
+TEST_F(OwnerLaneTest, BehindTheEndOfTheFileIsAnError) {
+  TestTask read = TestTask::Read(kCapacityBytes + kMiB, unit_);
+  ASSERT_TRUE(backend_->Submit(&read));
+  ASSERT_TRUE(DriveAll());
+  EXPECT_NE(read.result, 0);
+  EXPECT_EQ(read.works, 0);
+  EXPECT_EQ(backend_->stats().read_errors, 1U);
+}
+
+TEST_F(OwnerLaneTest, EndsWithAReadUnderWayAndForgetsIt) {
+  TestTask read = TestTask::Read(0, unit_);
+  ASSERT_TRUE(backend_->Submit(&read));
+  backend_->Kick();
+  backend_.reset();
+  EXPECT_EQ(read.dones, 0);
+}
+
+TEST(OwnerLane, ADeviceThatCannotTellLeavesAllReadsToTheThreads) {
+  const base::SystemClock clock;
+  MemoryDeviceFactory factory(std::make_shared<MemoryFile>(kMiB), {});
+  EXPECT_EQ(OwnerLane::Make(&factory, &clock), nullptr);
+}
+
+}  // namespace
+}  // namespace flash::io
