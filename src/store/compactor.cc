@@ -1,0 +1,323 @@
+// compactor.cc: see compactor.h. Why one free segment always suffices to end a victim, and why
+// compaction without frees ends: docs/adr/0002. Thread: one owner; WalkPiece on an I/O thread.
+//
+#include "store/compactor.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace flash::store {
+namespace {
+
+/// Compaction begins when no more segments than the reserve and this are free.
+constexpr uint32_t kLowWaterSegments = 1;
+constexpr uint32_t kClockCheckRecords = 16;
+constexpr uint32_t kClockCheckSegments = 256;
+constexpr uint32_t kReadFailuresMax = 3;
+constexpr uint64_t kBackoffUsMin = 100'000;
+constexpr uint64_t kBackoffUsMax = 5'000'000;
+
+}  // namespace
+
+Compactor::Compactor(const Parts& parts, uint64_t hash_seed)
+    : parts_(parts), hash_seed_(hash_seed) {
+  const uint32_t alignment = parts.backend->alignment();
+  for (auto& piece : pieces_) {
+    piece = std::make_unique<Piece>();
+    piece->kind = io::Task::Kind::kRead;
+    piece->work = &WalkPiece;
+    piece->done = &OnPieceRead;
+    piece->compactor = this;
+    piece->alignment = alignment;
+    piece->copies = PageMemory(std::min(kRecordBytesMax + alignment, parts.table->segment_bytes()));
+  }
+}
+
+Compactor::~Compactor() { FLASH_CHECK(inflight_ == 0); }
+
+void Compactor::Request(uint32_t dead_percent_min) {
+  if (requests_.empty()) {
+    requests_.push_back(dead_percent_min);
+  } else {
+    requests_.front() = std::min(requests_.front(), dead_percent_min);
+  }
+}
+
+bool Compactor::NeedsRoom() const {
+  return parts_.table->free_count() <= parts_.table->reserve() + kLowWaterSegments;
+}
+
+bool Compactor::Movable(SegmentIndex segment) const {
+  if (parts_.table->free_count() > 0) return true;
+  // The slack is for the ends of chunks.
+  const uint64_t live = parts_.table->live(segment) * kUnitBytes;
+  const uint64_t slack = 2 * uint64_t{kRecordBytesMax / 256};
+  return live + slack <= parts_.writer->stream(StreamKind::kSurvivor).RemainingBytes();
+}
+
+bool Compactor::CanHelp() const {
+  if (victim_) return true;
+  if (parts_.table->AnyHeldByUsers() &&
+      (parts_.writer->CanProgress() || parts_.table->readers() > 0)) {
+    return true;
+  }
+  if (IsStuck()) return false;
+  const auto next = parts_.table->PickVictim();
+  return next && Movable(*next);
+}
+
+bool Compactor::WantsRun() const {
+  if (victim_ && parts_.table->live(*victim_) == 0) return true;
+  if (retry_at_us_ > 0 && parts_.clock->NowUs() < retry_at_us_) return false;
+  if (victim_) return !waiting_;
+  if (pass_ || !requests_.empty()) return true;
+  if (IsStuck()) return false;
+  if (!NeedsRoom()) return false;
+  const auto next = parts_.table->PickVictim();
+  return next && Movable(*next);
+}
+
+void Compactor::Run(uint64_t deadline_us) {
+  if (victim_ && parts_.table->live(*victim_) == 0) EndVictim(true);
+  if (retry_at_us_ > 0) {
+    if (parts_.clock->NowUs() < retry_at_us_) return;
+    retry_at_us_ = 0;
+  }
+  waiting_ = false;
+  while (Advance(deadline_us) == Step::kGoOn) {
+    if (parts_.clock->NowUs() >= deadline_us) return;
+  }
+}
+
+Compactor::Step Compactor::Advance(uint64_t deadline_us) {
+  if (!victim_) {
+    const auto next = NextVictim(deadline_us);
+    if (!next) return Step::kWait;
+    BeginVictim(*next);
+  }
+  if (parts_.table->live(*victim_) == 0) {
+    EndVictim(true);
+    return Step::kGoOn;
+  }
+  if (ReadAhead() == Step::kWait) return Step::kWait;
+  if (!ready_.empty()) return MoveRecords(*ready_.front(), deadline_us);
+  if (reading_) {
+    waiting_ = true;
+    return Step::kWait;
+  }
+  EndVictim(true);
+  return Step::kGoOn;
+}
+
+std::optional<SegmentIndex> Compactor::NextVictim(uint64_t deadline_us) {
+  if (IsStuck()) {
+    // A pass that cannot go on is over: who asked for it would wait for ever.
+    if (pass_ || !requests_.empty()) EndPass();
+    return std::nullopt;
+  }
+  stuck_at_freed_.reset();
+  if (NeedsRoom()) {
+    const auto next = parts_.table->PickVictim();
+    if (next && Movable(*next)) return next;
+  }
+  if (!pass_ && requests_.empty()) return std::nullopt;
+  if (!pass_) BeginPass();
+  return NextOfPass(deadline_us);
+}
+
+void Compactor::BeginPass() {
+  pass_ = Pass{.dead_percent_min = requests_.front(),
+               .cursor = 0,
+               .sequence_max = parts_.table->last_sequence()};
+  requests_.pop_front();
+}
+
+std::optional<SegmentIndex> Compactor::NextOfPass(uint64_t deadline_us) {
+  const SegmentTable& table = *parts_.table;
+  for (; pass_->cursor < table.count(); ++pass_->cursor) {
+    const SegmentIndex segment = pass_->cursor;
+    if (segment % kClockCheckSegments == 0 && parts_.clock->NowUs() >= deadline_us && segment > 0) {
+      return std::nullopt;
+    }
+    const uint64_t dead = table.dead(segment);
+    const uint64_t appended = dead + table.live(segment);
+    if (!table.CanBeVictim(segment) || table.sequence(segment) > pass_->sequence_max) continue;
+    if (dead == 0 || dead * 100 < appended * pass_->dead_percent_min) continue;
+    if (!Movable(segment)) continue;
+    ++pass_->cursor;
+    return segment;
+  }
+  EndPass();
+  return std::nullopt;
+}
+
+void Compactor::EndPass() {
+  if (!pass_) requests_.clear();
+  pass_.reset();
+  ++counters_.passes_done;
+}
+
+bool Compactor::IsStuck() const { return stuck_at_freed_ == parts_.table->totals().freed; }
+
+void Compactor::BeginVictim(SegmentIndex segment) {
+  victim_was_bad_ = parts_.table->state(segment) == SegmentState::kBad;
+  parts_.table->BeginVictim(segment);
+  victim_ = segment;
+  ++generation_;
+  read_offset_ = parts_.table->BeginOf(segment);
+  reading_ = false;
+  victim_moved_units_ = 0;
+  read_failures_ = 0;
+  backoff_us_ = 0;
+}
+
+void Compactor::EndVictim(bool complete) {
+  SegmentTable& table = *parts_.table;
+  const SegmentIndex segment = *std::exchange(victim_, std::nullopt);
+  for (Piece* piece : ready_) piece->state = Piece::State::kIdle;
+  ready_.clear();
+  if (complete) {
+    ++counters_.runs;
+    counters_.reclaimed_bytes += (table.dead(segment) - victim_moved_units_) * kUnitBytes;
+    if (table.live(segment) > 0 && !victim_was_bad_) ++counters_.quarantined;
+  }
+  table.EndVictim(segment, complete);
+}
+
+void Compactor::Abort() {
+  if (victim_) EndVictim(false);
+  retry_at_us_ = 0;
+}
+
+Compactor::Step Compactor::ReadAhead() {
+  const uint64_t end = parts_.table->WrittenEnd(*victim_);
+  if (reading_ || read_offset_ >= end) return Step::kGoOn;
+  const auto idle = std::find_if(pieces_.begin(), pieces_.end(), [](const auto& piece) {
+    return piece->state == Piece::State::kIdle;
+  });
+  // Both may still be on their way for an earlier victim, or hold what is to be moved first.
+  if (idle == pieces_.end()) return WaitUnlessReady();
+  Piece& piece = **idle;
+  piece.generation = generation_;
+  piece.first_offset = read_offset_;
+  piece.segment_end = end;
+  piece.context = {.hash_seed = hash_seed_, .sequence = parts_.table->sequence(*victim_)};
+  piece.offset = base::AlignDown(read_offset_, piece.alignment);
+  const uint64_t to_end = base::AlignUp(end, piece.alignment) - piece.offset;
+  piece.bytes = static_cast<uint32_t>(std::min<uint64_t>(to_end, piece.copies.size()));
+  piece.at = 0;
+  if (!parts_.backend->Submit(&piece)) return WaitUnlessReady();
+  piece.state = Piece::State::kReading;
+  reading_ = true;
+  submitted_ = true;
+  ++inflight_;
+  return Step::kGoOn;
+}
+
+Compactor::Step Compactor::WaitUnlessReady() {
+  waiting_ = ready_.empty();
+  return waiting_ ? Step::kWait : Step::kGoOn;
+}
+
+void Compactor::WalkPiece(io::Task& task, MutableBytes io_bytes) noexcept {
+  auto& piece = static_cast<Piece&>(task);
+  piece.found = CollectRecords({.bytes = io_bytes,
+                                .offset = piece.offset,
+                                .first_offset = piece.first_offset,
+                                .segment_end = piece.segment_end,
+                                .alignment = piece.alignment,
+                                .context = piece.context},
+                               piece.copies.bytes());
+}
+
+void Compactor::OnPieceRead(io::Task& task) noexcept {
+  auto& piece = static_cast<Piece&>(task);
+  Compactor& self = *piece.compactor;
+  --self.inflight_;
+  piece.state = Piece::State::kIdle;
+  if (!self.victim_ || piece.generation != self.generation_) return;  // Aborted meanwhile.
+  self.reading_ = false;
+  self.waiting_ = false;
+  if (piece.result != 0) {
+    self.OnReadFailed(piece);
+    return;
+  }
+  self.read_failures_ = 0;
+  self.backoff_us_ = 0;
+  self.read_offset_ = piece.found.next_offset;
+  piece.state = Piece::State::kReady;
+  self.ready_.push_back(&piece);
+}
+
+void Compactor::OnReadFailed(Piece& piece) {
+  ++counters_.read_errors;
+  // A device that hangs comes back; one that says EIO again and again for these bytes does not.
+  if (piece.result != -ETIMEDOUT && ++read_failures_ >= kReadFailuresMax && ready_.empty()) {
+    EndVictim(true);
+    return;
+  }
+  backoff_us_ = std::clamp(backoff_us_ * 2, kBackoffUsMin, kBackoffUsMax);
+  retry_at_us_ = parts_.clock->NowUs() + backoff_us_;
+}
+
+Compactor::Step Compactor::MoveRecords(Piece& piece, uint64_t deadline_us) {
+  const Bytes copies = piece.copies.bytes().first(piece.found.copied_bytes);
+  for (uint32_t count = 1; piece.at < copies.size(); ++count) {
+    const auto header = ReadHeader(copies.subspan(piece.at));
+    FLASH_CHECK(header);
+    switch (MoveRecord(copies.data() + piece.at, *header)) {
+      case AppendStatus::kOk:
+        break;
+      case AppendStatus::kNoBuffer:
+        waiting_ = true;
+        return Step::kWait;
+      case AppendStatus::kNoSegment:
+        stuck_at_freed_ = parts_.table->totals().freed;
+        EndVictim(false);
+        return Step::kWait;
+    }
+    piece.at += header->record_bytes();
+    if (count % kClockCheckRecords == 0 && parts_.clock->NowUs() >= deadline_us) {
+      return Step::kWait;
+    }
+  }
+  piece.state = Piece::State::kIdle;
+  ready_.pop_front();
+  return Step::kGoOn;
+}
+
+AppendStatus Compactor::MoveRecord(const std::byte* copy, const RecordHeader& header) {
+  const Place from(OffsetOfCopy(copy) / kUnitBytes,
+                   header.record_bytes() / static_cast<uint32_t>(kUnitBytes));
+  if (!parts_.owner->OnCompact(header.id(), from)) return AppendStatus::kOk;
+  WriteStream& survivors = parts_.writer->stream(StreamKind::kSurvivor);
+  Place to;
+  const AppendStatus status = survivors.Append(header, copy + kRecordHeaderBytes, &to);
+  if (status != AppendStatus::kOk) return status;
+  if (!parts_.owner->OnMoved(header.id(), from, to)) {
+    survivors.RollBack(to);
+    return status;
+  }
+  parts_.table->Free(*victim_, from.units());
+  victim_moved_units_ += from.units();
+  ++counters_.moved_records;
+  counters_.moved_bytes += from.bytes();
+  return status;
+}
+
+uint64_t Compactor::buffer_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& piece : pieces_) bytes += piece->copies.size();
+  return bytes;
+}
+
+void Compactor::LeakInflight() {
+  for (auto& piece : pieces_) {
+    if (piece->state != Piece::State::kReading) continue;
+    piece->done = nullptr;  // Read by the owner thread alone, when it reaps.
+    (void)piece.release();
+  }
+  inflight_ = 0;
+}
+
+}  // namespace flash::store

@@ -1,0 +1,143 @@
+// put_stage.cc: see put_stage.h. A batch belongs to exactly one of: idle, filling, full, the
+// backend, ready. Thread: one owner; Compress on an I/O thread.
+//
+#include "store/put_stage.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace flash::store {
+namespace {
+
+/// Below this LZ4 cannot gain enough to matter after padding to a unit.
+constexpr uint32_t kCompressBytesMin = 32;
+
+}  // namespace
+
+PutStage::PutStage(const Options& options, io::Backend* backend)
+    : options_(options), backend_(backend) {
+  const size_t bytes = std::max(options.ship_bytes, options.payload_bytes_max);
+  for (uint32_t i = 0; i < options.batches; ++i) {
+    auto batch = std::make_unique<Batch>();
+    batch->stage = this;
+    batch->kind = io::Task::Kind::kCompute;
+    batch->work = &Compress;
+    batch->done = &OnCompressed;
+    batch->raw = PageMemory(bytes);
+    batch->packed = PageMemory(bytes);
+    batch->records.reserve(options.ship_records);
+    idle_.push_back(batch.get());
+    batches_.push_back(std::move(batch));
+  }
+}
+
+PutStage::~PutStage() { FLASH_CHECK(inflight_ == 0); }
+
+void PutStage::LeakInflight() {
+  for (auto& batch : batches_) {
+    if (!batch->inflight) continue;
+    batch->done = nullptr;  // Read by the owner thread alone, when it reaps.
+    (void)batch.release();
+  }
+  inflight_ = 0;
+}
+
+Result<void> PutStage::Add(BlockId id, uint32_t ticket, Bytes payload) {
+  const auto bytes = static_cast<uint32_t>(payload.size());
+  if (filling_ != nullptr && filling_->raw_used + bytes > filling_->raw.size()) CloseFilling();
+  if (filling_ == nullptr) {
+    if (idle_.empty()) return Code::kBusy;
+    filling_ = idle_.back();
+    idle_.pop_back();
+  }
+  std::byte* copy = filling_->raw.data() + filling_->raw_used;
+  std::memcpy(copy, payload.data(), bytes);
+  filling_->raw_used += bytes;
+  filling_->records.push_back(
+      {.ticket = ticket, .header = MakeHeader(id, false, bytes, bytes), .stored = copy});
+  ++added_;
+  pending_bytes_ += RecordBytes(bytes);
+  if (filling_->raw_used >= options_.ship_bytes ||
+      filling_->records.size() >= options_.ship_records) {
+    CloseFilling();
+  }
+  return {};
+}
+
+void PutStage::CloseFilling() {
+  full_.push_back(std::exchange(filling_, nullptr));
+  if (full_.size() == 1 && Ship()) backend_->Kick();
+}
+
+bool PutStage::Ship() {
+  if (filling_ != nullptr) full_.push_back(std::exchange(filling_, nullptr));
+  bool submitted = false;
+  while (!full_.empty()) {
+    Batch* batch = full_.front();
+    if (!options_.compress) {
+      batch->ready = true;
+    } else {
+      if (!backend_->Submit(batch)) break;  // kBusy: again at the next Ship.
+      batch->inflight = true;
+      ++inflight_;
+      submitted = true;
+    }
+    full_.pop_front();
+    shipped_.push_back(batch);
+  }
+  return submitted;
+}
+
+void PutStage::Compress(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
+  auto& batch = static_cast<Batch&>(task);
+  uint32_t used = 0;
+  for (Staged& record : batch.records) {
+    const uint32_t raw = record.header.raw_bytes;
+    if (raw < kCompressBytesMin) continue;
+    const MutableBytes room = batch.packed.bytes().subspan(used);
+    const uint32_t packed = PackPayload({record.stored, raw}, room);
+    if (packed == 0) continue;
+    record.header = MakeHeader(record.header.id(), true, raw, packed);
+    record.stored = room.data();
+    used += packed;
+  }
+}
+
+void PutStage::OnCompressed(io::Task& task) noexcept {
+  auto& batch = static_cast<Batch&>(task);
+  batch.inflight = false;
+  batch.ready = true;
+  --batch.stage->inflight_;
+}
+
+const PutStage::Staged* PutStage::Front() {
+  if (!HasReady()) return nullptr;
+  const Batch* batch = shipped_.front();
+  return &batch->records[batch->next];
+}
+
+void PutStage::Pop() {
+  Batch* batch = shipped_.front();
+  pending_bytes_ -= RecordBytes(batch->records[batch->next].header.raw_bytes);
+  ++popped_;
+  if (++batch->next == batch->records.size()) {
+    shipped_.pop_front();
+    Recycle(batch);
+  }
+}
+
+void PutStage::Recycle(Batch* batch) {
+  batch->records.clear();
+  batch->raw_used = 0;
+  batch->next = 0;
+  batch->ready = false;
+  idle_.push_back(batch);
+}
+
+uint64_t PutStage::buffer_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& batch : batches_) bytes += batch->raw.size() + batch->packed.size();
+  return bytes;
+}
+
+}  // namespace flash::store

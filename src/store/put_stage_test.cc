@@ -1,0 +1,108 @@
+// put_stage_test.cc: payloads leave the stage as they came, in order, compressed where it pays, and
+// never more than its batches hold. Thread: one (InlineBackend).
+//
+#include "store/put_stage.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "io/inline_backend.h"
+#include "io/memory_device.h"
+
+namespace flash::store {
+namespace {
+
+class PutStageTest : public testing::Test {
+ protected:
+  PutStageTest()
+      : backend_(std::make_unique<io::MemoryDevice>(std::make_shared<io::MemoryFile>(kMiB),
+                                                    io::MemoryDevice::Options{}),
+                 &clock_, TwoTasks()) {}
+
+  static io::InlineBackend::Options TwoTasks() {
+    io::InlineBackend::Options options;
+    options.background_max = 2;
+    return options;
+  }
+  static std::vector<std::byte> Payload(size_t bytes, int value) {
+    return std::vector<std::byte>(bytes, static_cast<std::byte>(value));
+  }
+
+  base::ManualClock clock_;
+  io::InlineBackend backend_;
+};
+
+TEST_F(PutStageTest, NothingIsReadyBeforeItWasShippedAndCompressed) {
+  PutStage stage({}, &backend_);
+  ASSERT_TRUE(stage.Add(1, 10, Payload(500, 1)));
+  EXPECT_EQ(stage.Front(), nullptr);
+  EXPECT_TRUE(stage.HasUnshipped());
+  EXPECT_TRUE(stage.Ship());
+  EXPECT_EQ(stage.Front(), nullptr);
+  EXPECT_EQ(stage.tasks_inflight(), 1u);
+  backend_.Reap(10);
+  const PutStage::Staged* front = stage.Front();
+  ASSERT_NE(front, nullptr);
+  EXPECT_EQ(front->ticket, 10u);
+  EXPECT_TRUE(front->header.compressed());
+  stage.Pop();
+  EXPECT_EQ(stage.Front(), nullptr);
+  EXPECT_EQ(stage.pending_bytes(), 0u);
+  EXPECT_EQ(stage.added(), stage.popped());
+}
+
+TEST_F(PutStageTest, WithoutCompressionNoTaskIsNeeded) {
+  PutStage stage({.compress = false}, &backend_);
+  const auto payload = Payload(500, 1);
+  ASSERT_TRUE(stage.Add(1, 10, payload));
+  EXPECT_FALSE(stage.Ship());
+  const PutStage::Staged* front = stage.Front();
+  ASSERT_NE(front, nullptr);
+  EXPECT_FALSE(front->header.compressed());
+  EXPECT_TRUE(std::equal(payload.begin(), payload.end(), front->stored));
+  stage.Pop();
+}
+
+TEST_F(PutStageTest, RecordsLeaveInTheOrderTheyCame) {
+  PutStage stage({.batches = 4, .ship_records = 3}, &backend_);
+  for (uint32_t ticket = 1; ticket <= 10; ++ticket) {
+    ASSERT_TRUE(stage.Add(ticket, ticket, Payload(100, static_cast<int>(ticket))));
+  }
+  uint32_t expected = 1;
+  for (int turn = 0; turn < 10; ++turn) {
+    (void)stage.Ship();  // The backend takes two tasks at a time.
+    backend_.Reap(1);
+    for (; const PutStage::Staged* front = stage.Front(); stage.Pop()) {
+      EXPECT_EQ(front->ticket, expected++);
+    }
+  }
+  EXPECT_EQ(expected, 11u);
+}
+
+TEST_F(PutStageTest, FullIsBusyUntilABatchComesBack) {
+  PutStage stage({.batches = 2, .ship_records = 2}, &backend_);
+  for (uint32_t ticket = 1; ticket <= 4; ++ticket) {
+    ASSERT_TRUE(stage.Add(ticket, ticket, Payload(100, 1)));
+  }
+  EXPECT_EQ(stage.Add(5, 5, Payload(100, 1)).code(), Code::kBusy);
+  backend_.Reap(10);
+  stage.Pop();
+  EXPECT_EQ(stage.Add(5, 5, Payload(100, 1)).code(), Code::kBusy);
+  stage.Pop();
+  EXPECT_TRUE(stage.Add(5, 5, Payload(100, 1)));
+}
+
+TEST_F(PutStageTest, ALargePayloadGetsABatchOfItsOwn) {
+  PutStage stage({.batches = 2, .ship_bytes = 1000, .payload_bytes_max = 102'400}, &backend_);
+  ASSERT_TRUE(stage.Add(1, 1, Payload(500, 1)));
+  ASSERT_TRUE(stage.Add(2, 2, Payload(102'400, 2)));
+  EXPECT_EQ(stage.tasks_inflight(), 2u);
+  backend_.Reap(10);
+  EXPECT_EQ(stage.Front()->header.raw_bytes, 500u);
+  stage.Pop();
+  EXPECT_EQ(stage.Front()->header.raw_bytes, 102'400u);
+}
+
+}  // namespace
+}  // namespace flash::store

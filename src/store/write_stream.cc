@@ -1,0 +1,174 @@
+// write_stream.cc: see write_stream.h. Invariant: while a buffer is filling, the open segment's
+// written end is that buffer's offset plus its used bytes; otherwise it is a multiple of the
+// alignment. Thread: one owner; SealBuffer on an I/O thread.
+#include "store/write_stream.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "store/log_writer.h"
+
+namespace flash::store {
+namespace {
+
+/// Task::work of a write: zeros behind the last record, checksums in all. The owner thread reads
+/// records of the buffer meanwhile, but neither their checksums nor the bytes behind them.
+void SealBuffer(io::Task& task, MutableBytes io_bytes) noexcept {
+  auto& buffer = static_cast<WriteBuffer&>(task);
+  std::memset(io_bytes.data() + buffer.used, 0, io_bytes.size() - buffer.used);
+  SealRecords(io_bytes.first(buffer.used), buffer.offset, buffer.context);
+}
+
+}  // namespace
+
+WriteStream::WriteStream(const Options& options, SegmentTable* table, LogWriter* writer)
+    : options_(options), table_(table), writer_(writer) {
+  for (uint32_t i = 0; i < options.buffers; ++i) {
+    auto buffer = std::make_unique<WriteBuffer>();
+    buffer->kind = io::Task::Kind::kWrite;
+    buffer->work = &SealBuffer;
+    buffer->done = &LogWriter::OnWritten;
+    buffer->memory = PageMemory(options.buffer_bytes);
+    buffer->data = buffer->memory.data();
+    buffer->stream = options.kind;
+    buffer->writer = writer;
+    buffer->context.hash_seed = options.hash_seed;
+    buffers_.push_back(std::move(buffer));
+  }
+}
+
+uint64_t WriteStream::RemainingBytes() const {
+  if (!open_) return 0;
+  const uint64_t end = table_->WrittenEnd(*open_);
+  // As if the filling buffer had to be closed first.
+  return table_->EndOf(*open_) - base::AlignUp(end, options_.alignment);
+}
+
+AppendStatus WriteStream::Append(const RecordHeader& header, const std::byte* stored,
+                                 Place* place) {
+  const uint32_t bytes = header.record_bytes();
+  if (filling_ != nullptr) {
+    const uint64_t room =
+        std::min<uint64_t>(options_.buffer_bytes, table_->EndOf(*open_) - filling_->offset);
+    if (filling_->used + bytes <= room) {
+      Write(header, stored, place);
+      return AppendStatus::kOk;
+    }
+  }
+  if (RemainingBytes() >= bytes) {
+    CloseFilling();
+  } else if (!OpenNext(options_.kind == StreamKind::kSurvivor)) {
+    return AppendStatus::kNoSegment;
+  }
+  WriteBuffer* next = TakeIdle();
+  if (next == nullptr) return AppendStatus::kNoBuffer;
+  Bind(*next);
+  Write(header, stored, place);
+  return AppendStatus::kOk;
+}
+
+WriteBuffer* WriteStream::TakeIdle() {
+  for (auto& buffer : buffers_) {
+    if (buffer->state == WriteBuffer::State::kIdle) return buffer.get();
+  }
+  return nullptr;
+}
+
+bool WriteStream::OpenNext(bool from_reserve) {
+  const auto next = table_->Open(from_reserve);
+  if (!next) return false;
+  SealOpen();
+  open_ = next;
+  return true;
+}
+
+void WriteStream::Bind(WriteBuffer& buffer) {
+  FLASH_CHECK(filling_ == nullptr && open_);
+  buffer.state = WriteBuffer::State::kFilling;
+  buffer.segment = *open_;
+  buffer.offset = table_->WrittenEnd(*open_);
+  buffer.used = 0;
+  buffer.context.sequence = table_->sequence(*open_);
+  FLASH_CHECK(buffer.offset % options_.alignment == 0);
+  table_->AddWriter(*open_);
+  filling_ = &buffer;
+}
+
+void WriteStream::Write(const RecordHeader& header, const std::byte* stored, Place* place) {
+  WriteBuffer& buffer = *filling_;
+  const uint32_t units = header.record_bytes() / static_cast<uint32_t>(kUnitBytes);
+  WriteRecord(header, stored, buffer.data + buffer.used);
+  *place = Place((buffer.offset + buffer.used) / kUnitBytes, units);
+  buffer.used += header.record_bytes();
+  table_->AppendLive(buffer.segment, units);
+}
+
+void WriteStream::RollBack(Place place) {
+  FLASH_CHECK(filling_ != nullptr &&
+              place.offset() + place.bytes() == filling_->offset + filling_->used);
+  filling_->used -= place.bytes();
+  table_->RollBack(filling_->segment, place.units());
+}
+
+void WriteStream::CloseFilling() {
+  if (filling_ == nullptr) return;
+  WriteBuffer& buffer = *std::exchange(filling_, nullptr);
+  if (buffer.used == 0) {
+    Release(buffer);
+    return;
+  }
+  buffer.bytes = static_cast<uint32_t>(base::AlignUp(buffer.used, options_.alignment));
+  table_->AppendPadding(buffer.segment,
+                        (buffer.bytes - buffer.used) / static_cast<uint32_t>(kUnitBytes));
+  buffer.state = WriteBuffer::State::kClosed;
+  writer_->OnClosed(&buffer);
+}
+
+void WriteStream::SealOpen() {
+  CloseFilling();
+  if (open_) table_->Seal(*open_);
+  open_.reset();
+}
+
+void WriteStream::GiveUp(SegmentIndex segment) {
+  if (open_ != segment) return;
+  SealOpen();
+}
+
+void WriteStream::Release(WriteBuffer& buffer) {
+  buffer.state = WriteBuffer::State::kIdle;
+  table_->DropWriter(buffer.segment);
+}
+
+bool WriteStream::Retarget(WriteBuffer& buffer, RecordOwner& owner) {
+  FLASH_CHECK(buffer.state == WriteBuffer::State::kFailed);
+  if (RemainingBytes() < buffer.bytes) {
+    if (!OpenNext(true)) return false;
+  } else {
+    CloseFilling();
+  }
+  const SegmentIndex old_segment = buffer.segment;
+  const uint64_t old_offset = buffer.offset;
+  buffer.segment = *open_;
+  buffer.offset = table_->WrittenEnd(*open_);
+  buffer.context.sequence = table_->sequence(*open_);
+  table_->AddWriter(buffer.segment);
+  for (uint32_t at = 0; at < buffer.used;) {
+    const auto header = ReadHeader({buffer.data + at, buffer.used - at});
+    FLASH_CHECK(header);
+    const uint32_t units = header->record_bytes() / static_cast<uint32_t>(kUnitBytes);
+    const Place from((old_offset + at) / kUnitBytes, units);
+    const Place to((buffer.offset + at) / kUnitBytes, units);
+    // Live at the new place before the owner hears of it: the owner may free it within the call.
+    table_->AppendLive(buffer.segment, units);
+    table_->Free(owner.OnMoved(header->id(), from, to) ? old_segment : buffer.segment, units);
+    at += header->record_bytes();
+  }
+  table_->AppendPadding(buffer.segment,
+                        (buffer.bytes - buffer.used) / static_cast<uint32_t>(kUnitBytes));
+  table_->DropWriter(old_segment);
+  buffer.state = WriteBuffer::State::kClosed;
+  return true;
+}
+
+}  // namespace flash::store

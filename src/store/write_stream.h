@@ -1,0 +1,113 @@
+// write_stream.h: one series of segments being appended to, through buffers that serve reads
+// meanwhile.
+//
+// A stream has one open segment and a few buffers. Records are appended to the buffer that is
+// filling; a closed buffer is one chunk at a known place in the file and waits for its write. The
+// stream only decides where bytes go: log_writer.h writes them. Knows neither compression nor why a
+// record is appended. Thread: one owner; SealBuffer on an I/O thread. Decision: docs/adr/0002.
+// Bytes: docs/format/segment.md.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "io/backend.h"
+#include "store/page_memory.h"
+#include "store/record_format.h"
+#include "store/record_store.h"
+#include "store/segment_table.h"
+
+namespace flash::store {
+
+class LogWriter;
+
+enum class StreamKind : uint8_t { kFresh, kSurvivor };
+
+/// A chunk in memory. The task's data, offset and bytes are those of its write.
+struct WriteBuffer : io::Task {
+  enum class State : uint8_t {
+    kIdle,
+    kFilling,  ///< The stream appends to it; bound to a range that begins at `offset`.
+    kClosed,   ///< Waits to be submitted.
+    kWriting,
+    kFailed,  ///< Its write failed, or its segment was given up: wants another range.
+  };
+  State state = State::kIdle;
+  StreamKind stream = StreamKind::kFresh;
+  PageMemory memory;
+  uint32_t used = 0;
+  SegmentIndex segment = 0;
+  ChecksumContext context;
+  LogWriter* writer = nullptr;
+
+  /// Is the byte at file offset `at` one of a record in here?
+  [[nodiscard]] bool Holds(uint64_t at) const {
+    return state != State::kIdle && at >= offset && at < offset + used;
+  }
+};
+
+enum class AppendStatus : uint8_t {
+  kOk,
+  kNoBuffer,   ///< All buffers wait for their writes.
+  kNoSegment,  ///< No segment may be opened.
+};
+
+class WriteStream {
+ public:
+  struct Options {
+    StreamKind kind = StreamKind::kFresh;
+    uint32_t buffers = 4;
+    uint32_t buffer_bytes = 1u << 20;
+    uint32_t alignment = 4096;
+    uint64_t hash_seed = 0;
+  };
+
+  WriteStream(const Options& options, SegmentTable* table, LogWriter* writer);
+
+  /// Appends a record; it is live, and readable through its buffer. Only if kOk.
+  [[nodiscard]] AppendStatus Append(const RecordHeader& header, const std::byte* stored,
+                                    Place* place);
+  /// Takes back the record appended last.
+  void RollBack(Place place);
+
+  /// Closes the filling buffer, if it holds anything, at the next multiple of the alignment.
+  void CloseFilling();
+  /// Ends appending to the open segment.
+  void SealOpen();
+
+  /// Gives a failed buffer the next free range, in another segment if need be (the reserve
+  /// included), and tells the owner of its live records. False: there is none.
+  [[nodiscard]] bool Retarget(WriteBuffer& buffer, RecordOwner& owner);
+
+  /// A write to `segment` failed: no more is appended to it, and a buffer filling for it fails as
+  /// well.
+  void GiveUp(SegmentIndex segment);
+
+  /// The buffer's write succeeded: it may be used again.
+  void Release(WriteBuffer& buffer);
+
+  [[nodiscard]] std::optional<SegmentIndex> open() const { return open_; }
+  /// Bytes that still fit the open segment, at least.
+  [[nodiscard]] uint64_t RemainingBytes() const;
+  [[nodiscard]] const std::vector<std::unique_ptr<WriteBuffer>>& buffers() const {
+    return buffers_;
+  }
+  [[nodiscard]] std::vector<std::unique_ptr<WriteBuffer>>& buffers() { return buffers_; }
+
+ private:
+  [[nodiscard]] WriteBuffer* TakeIdle();
+  [[nodiscard]] bool OpenNext(bool from_reserve);
+  void Bind(WriteBuffer& buffer);
+  void Write(const RecordHeader& header, const std::byte* stored, Place* place);
+
+  Options options_;
+  SegmentTable* table_;
+  LogWriter* writer_;
+  std::vector<std::unique_ptr<WriteBuffer>> buffers_;
+  std::optional<SegmentIndex> open_;
+  WriteBuffer* filling_ = nullptr;  // Bound to the end of *open_.
+};
+
+}  // namespace flash::store
