@@ -1,0 +1,385 @@
+// block_budget_test.cc: the cache bound, the demoter's limits, waiting writers, a full or failing
+// tier.
+//
+// Over a store whose puts end when the test says so, on a manual clock. Thread: main.
+#include <gtest/gtest.h>
+
+#include "blocks/block_pool.h"
+#include "tests/support/block_pool_fixture.h"
+
+namespace flash::blocks {
+namespace {
+
+constexpr uint64_t kCache = 1'000'000;
+constexpr uint64_t kSlack = kCache / 16;
+constexpr uint64_t kHard = kCache + kCache / 10;
+
+class BlockBudgetTest : public testing::BlockPoolFixture {
+ protected:
+  void SetUp() override {
+    Open(kCache);
+    store->hold_reads = false;
+  }
+  std::vector<BlockId> CreateMany(uint64_t count, uint32_t size = 1000) {
+    std::vector<BlockId> ids;
+    for (uint64_t seed = 0; seed < count; ++seed) ids.push_back(Create(seed, size));
+    return ids;
+  }
+  /// Until the demoter has nothing to do that does not wait for the store.
+  void Settle() {
+    do {
+      Drive();
+    } while (pool->WantsDrive());
+    Drive();  // The ends of the last puts.
+  }
+  uint64_t Load() { return pool->stats().hot_bytes - pool->stats().pinned_bytes; }
+};
+
+class Waiter final : public RoomWaiter {
+ public:
+  void OnRoom(Result<RoomGrant> outcome) override {
+    ++answers;
+    code = outcome ? std::nullopt : std::optional(outcome.code());
+    if (outcome && keeps) grant = std::move(*outcome);
+  }
+  int answers = 0;
+  bool keeps = false;
+  RoomGrant grant;
+  std::optional<Code> code;
+};
+
+TEST_F(BlockBudgetTest, DemotesDownToTheSlackAndNoFurther) {
+  CreateMany(1050);
+  EXPECT_GT(Load(), kCache);
+  Settle();
+  EXPECT_LE(Load(), kCache - kSlack);
+  EXPECT_GT(Load(), kCache - kSlack - 2048);
+  const uint64_t load = Load();
+  Drive();
+  EXPECT_EQ(Load(), load);
+  EXPECT_EQ(pool->stats().demotions, pool->stats().evictions);
+}
+
+TEST_F(BlockBudgetTest, BatchAndInflightAreLimits) {
+  pool->SetDemotionLimits(5, 8);
+  store->hold_puts = true;
+  CreateMany(1050);
+  Drive();
+  EXPECT_EQ(store->puts_inflight(), 5u);
+  EXPECT_TRUE(pool->WantsDrive());
+  Drive();
+  EXPECT_EQ(store->puts_inflight(), 8u);
+  Drive();
+  EXPECT_EQ(store->puts_inflight(), 8u);
+  EXPECT_FALSE(pool->WantsDrive());  // A completion will announce itself.
+  EXPECT_EQ(pool->stats().demotions_inflight, 8u);
+  EXPECT_EQ(pool->stats().demotion_batch_effective, 5u);
+}
+
+TEST_F(BlockBudgetTest, AdmitRefusesAtTheHardMark) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  EXPECT_LE(Load(), kHard);
+  EXPECT_GT(Load() + 1024, kHard);
+  EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);
+  EXPECT_EQ(pool->Admit(kCache + 1).code(), Code::kInvalid);
+  store->hold_puts = false;
+  Settle();
+  EXPECT_TRUE(pool->Admit(1024));
+}
+
+TEST_F(BlockBudgetTest, RefusedSizeIsMadeRoomFor) {
+  CreateMany(900);
+  EXPECT_EQ(pool->Admit(kCache / 2).code(), Code::kBusy);
+  Settle();
+  EXPECT_TRUE(pool->Admit(kCache / 2));
+  EXPECT_GT(Load(), kCache / 2);  // Not more than needed.
+}
+
+TEST_F(BlockBudgetTest, WritersAreServedInOrder) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter large;
+  Waiter small;
+  pool->WaitForRoom(300'000, &large);
+  pool->WaitForRoom(1024, &small);
+  Drive();
+  EXPECT_EQ(large.answers + small.answers, 0);
+  store->FinishPuts(20);  // Room for the small one alone.
+  Drive();
+  EXPECT_EQ(large.answers + small.answers, 0);
+  store->hold_puts = false;
+  Settle();
+  EXPECT_EQ(large.answers, 1);
+  EXPECT_EQ(small.answers, 1);
+  EXPECT_FALSE(large.code || small.code);
+  EXPECT_EQ(pool->stats().stalls, 2u);
+}
+
+TEST_F(BlockBudgetTest, AGrantIsItsHoldersAlone) {
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  waiter.keeps = true;
+  pool->WaitForRoom(kCache / 2, &waiter);
+  Settle();
+  ASSERT_EQ(waiter.grant.bytes(), kCache / 2);
+  while (pool->Admit(1024)) Create(1);
+  EXPECT_LE(Load() + waiter.grant.bytes(), kHard);
+  Settle();
+  EXPECT_TRUE(pool->Admit(1024));  // Room is made for both.
+  waiter.grant.Release();
+  while (pool->Admit(1024)) Create(1);
+  EXPECT_GT(Load() + 1024, kHard);
+}
+
+TEST_F(BlockBudgetTest, WhoWaitsOnTheThreadDoesNotWaitForAGrant) {
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  waiter.keeps = true;
+  pool->WaitForRoom(kCache, &waiter);
+  Settle();
+  ASSERT_EQ(waiter.grant.bytes(), kCache);
+  EXPECT_EQ(pool->Admit(kCache / 2).code(), Code::kBusy);
+  EXPECT_TRUE(pool->AwaitRoom(kCache / 2, WaitCause::kHardMark));
+}
+
+TEST_F(BlockBudgetTest, AGrantMayOutliveThePool) {
+  Waiter waiter;
+  waiter.keeps = true;
+  pool->WaitForRoom(1024, &waiter);
+  Settle();
+  ASSERT_EQ(waiter.grant.bytes(), 1024u);
+  pool.reset();
+}
+
+TEST_F(BlockBudgetTest, ForgottenWriterIsNotAnswered) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter first;
+  Waiter second;
+  pool->WaitForRoom(1024, &first);
+  pool->WaitForRoom(1024, &second);
+  pool->Forget(&first);
+  store->hold_puts = false;
+  Drive();
+  pool->Drive(Deliver::kQueueOnly);
+  pool->Forget(&second);  // Due, not delivered.
+  Drive();
+  EXPECT_EQ(first.answers + second.answers, 0);
+}
+
+TEST_F(BlockBudgetTest, WriterHearsNoSpaceWhenNothingMoves) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  pool->WaitForRoom(1024, &waiter);
+  Drive();
+  clock.Advance(900'000);
+  Drive();
+  EXPECT_EQ(waiter.answers, 0);
+  clock.Advance(200'000);
+  Drive();
+  EXPECT_EQ(waiter.answers, 1);
+  EXPECT_EQ(waiter.code, Code::kNoSpace);
+}
+
+TEST_F(BlockBudgetTest, ProgressProlongsTheWait) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  pool->WaitForRoom(500'000, &waiter);
+  for (int i = 0; i < 5; ++i) {
+    clock.Advance(900'000);
+    store->FinishPuts(1);
+    Drive();
+  }
+  EXPECT_EQ(waiter.answers, 0);
+}
+
+TEST_F(BlockBudgetTest, FullTierIsToldAtOnce) {
+  store->live_bytes_max = 0;
+  while (pool->Admit(1024)) Create(1);
+  EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);  // Not tried yet.
+  Waiter waiter;
+  pool->WaitForRoom(1024, &waiter);
+  Drive();
+  EXPECT_EQ(waiter.code, Code::kNoSpace);
+  EXPECT_EQ(pool->Admit(1024).code(), Code::kNoSpace);
+  EXPECT_EQ(pool->CreateCold(BytesOf(1, 1000)).code(), Code::kNoSpace);
+}
+
+TEST_F(BlockBudgetTest, FullTierWhileFrozenIsWorthWaitingFor) {
+  store->live_bytes_max = 0;
+  pool->Freeze();
+  while (pool->Admit(1024)) Create(1);
+  Drive();
+  EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);
+  pool->Thaw();
+  EXPECT_EQ(pool->Admit(1024).code(), Code::kNoSpace);
+}
+
+TEST_F(BlockBudgetTest, PutsPauseAfterARefusalAndGoOn) {
+  CreateMany(1050);
+  store->refuse_puts = Code::kNoSpace;
+  Drive();
+  EXPECT_GT(Load(), kCache);
+  store->refuse_puts.reset();
+  Drive();
+  EXPECT_EQ(store->puts_inflight(), 0u);  // The pause is not over.
+  clock.Advance(1000);
+  Settle();
+  EXPECT_LE(Load(), kCache - kSlack);
+}
+
+TEST_F(BlockBudgetTest, CleanBlocksLeaveWhileTheTierIsFull) {
+  std::vector<BlockId> cold;
+  for (uint64_t seed = 0; seed < 200; ++seed) cold.push_back(CreateAndChill(seed));
+  for (const BlockId id : cold) FetchOne(id).Release();
+  store->refuse_puts = Code::kNoSpace;
+  CreateMany(900);  // Dirty, ahead of some clean ones and behind others.
+  for (int i = 0; i < 100 && Load() > kCache; ++i) {
+    Drive();
+    clock.Advance(1000);
+  }
+  EXPECT_LE(Load(), kCache);
+  EXPECT_EQ(store->puts_inflight(), 0u);
+}
+
+TEST_F(BlockBudgetTest, CleanBlocksLeaveWhileWritesFail) {
+  std::vector<BlockId> cold;
+  for (uint64_t seed = 0; seed < 200; ++seed) cold.push_back(CreateAndChill(seed));
+  store->refuse_puts = Code::kBusy;  // Every buffer is full of a write that fails.
+  CreateMany(900);
+  for (const BlockId id : cold) FetchOne(id).Release();
+  Drive();
+  EXPECT_GT(Load(), kCache - kSlack);  // A completion is thought to come.
+  store->SayWritesFail();
+  Drive();
+  EXPECT_LE(Load(), kCache - kSlack);
+}
+
+TEST_F(BlockBudgetTest, ColdReadsGoOnUncachedAtAFullTier) {
+  std::vector<BlockId> cold;
+  for (uint64_t seed = 0; seed < 100; ++seed) cold.push_back(CreateAndChill(seed));
+  store->refuse_puts = Code::kNoSpace;
+  while (pool->Admit(1024)) Create(1);
+  Drive();
+  for (uint64_t seed = 0; seed < cold.size(); ++seed) {
+    Fetch fetch = FetchOne(cold[seed]);
+    ASSERT_TRUE(fetch.ready());
+    EXPECT_TRUE(Holds(pool->Touch(cold[seed]), seed));
+    fetch.Release();
+    EXPECT_LE(Load(), kHard);
+  }
+  EXPECT_EQ(pool->StateOf(cold.back()), State::kCold);
+}
+
+TEST_F(BlockBudgetTest, PinnedBytesAreExemptAndNeverVictims) {
+  std::vector<BlockId> pinned = CreateMany(400);
+  Fetch fetch = Start(pinned);
+  CreateMany(1050);
+  Settle();
+  EXPECT_EQ(pool->stats().pinned_bytes, 400u * 1024);
+  EXPECT_LE(Load(), kCache - kSlack);
+  for (const BlockId id : pinned) EXPECT_TRUE(pool->IsHot(id));
+  fetch.Release();
+  Settle();
+  EXPECT_LE(pool->stats().hot_bytes, kCache - kSlack);
+}
+
+TEST_F(BlockBudgetTest, PinsInOneQueueDoNotKeepTheOtherFromLeaving) {
+  std::vector<BlockId> used = CreateMany(600);
+  for (const BlockId id : used) {
+    for (int use = 0; use < 3; ++use) static_cast<void>(pool->Touch(id));
+  }
+  CreateMany(500);
+  Settle();  // The used ones are in the main queue now.
+  std::vector<BlockId> pinned = CreateMany(400);
+  const Fetch fetch = Start(pinned);
+  pool->SetCacheBytes(kMiB / 8);
+  Settle();
+  EXPECT_LE(Load(), kMiB / 8);
+}
+
+TEST_F(BlockBudgetTest, EverythingPinnedEndsTheRun) {
+  const std::vector<BlockId> pinned = CreateMany(1050);
+  const Fetch fetch = Start(pinned);
+  pool->SetCacheBytes(kMiB / 8);
+  Drive();
+  EXPECT_EQ(store->puts_inflight(), 0u);
+  EXPECT_FALSE(pool->WantsDrive());
+}
+
+TEST_F(BlockBudgetTest, ShrinkingTheCacheDemotesAtOnce) {
+  CreateMany(900);
+  Drive();
+  EXPECT_EQ(pool->stats().evictions, 0u);
+  pool->SetCacheBytes(kCache / 2);
+  Settle();
+  EXPECT_LE(Load(), kCache / 2);
+  EXPECT_EQ(pool->stats().cache_bytes, kCache / 2);
+}
+
+TEST_F(BlockBudgetTest, PressureLowersTheBoundForAWhile) {
+  CreateMany(900);
+  pool->SetPressureLimit(kCache / 4);
+  Settle();
+  EXPECT_LE(Load(), kCache / 4);
+  EXPECT_EQ(pool->Admit(kCache / 2).code(), Code::kBusy);
+  pool->SetPressureLimit(0);
+  EXPECT_TRUE(pool->Admit(kCache / 2));
+}
+
+TEST_F(BlockBudgetTest, CreateColdStaysWithinTheHardMark) {
+  store->hold_puts = true;
+  uint64_t made = 0;
+  while (pool->CreateCold(BytesOf(made, 10'000))) ++made;
+  EXPECT_LE(Load(), kHard);
+  EXPECT_GT(made, 100u);
+  const bool went_on = pool->DriveUntil(
+      WaitCause::kLoading,
+      [&] {
+        store->hold_puts = backend.waits < 2;
+        return pool->CreateCold(BytesOf(made, 10'000)).ok();
+      },
+      1'000'000);
+  EXPECT_TRUE(went_on);
+}
+
+TEST_F(BlockBudgetTest, TheHotSetStaysAndTheScanGoes) {
+  const std::vector<BlockId> hot = CreateMany(400);
+  const auto use_hot = [&] {
+    for (const BlockId id : hot) {
+      if (pool->IsHot(id)) static_cast<void>(pool->Touch(id));
+    }
+  };
+  use_hot();
+  use_hot();
+  for (uint64_t i = 0; i < 10'000; ++i) {  // Ten times the cache, each used once.
+    const BlockId id = Create(i);
+    static_cast<void>(pool->Touch(id));
+    if (i % 50 == 0) Drive();
+    if (i % 300 == 0) use_hot();
+  }
+  uint64_t kept = 0;
+  for (const BlockId id : hot) kept += pool->IsHot(id) ? 1 : 0;
+  EXPECT_GE(kept, 390u);
+}
+
+TEST_F(BlockBudgetTest, StatsAddUp) {
+  std::vector<BlockId> ids = CreateMany(1050);
+  Settle();
+  const BlockPool::Stats& stats = pool->stats();
+  uint64_t blocks = 0;
+  for (size_t state = 1; state < stats.blocks.size(); ++state) blocks += stats.blocks[state];
+  EXPECT_EQ(blocks, 1050u);
+  EXPECT_EQ(stats.blocks[static_cast<size_t>(State::kCold)], stats.cold_single_blocks);
+  for (const BlockId id : ids) pool->Free(id);
+  EXPECT_EQ(pool->stats().blocks[0], 1050u);
+  EXPECT_EQ(pool->stats().hot_bytes, 0u);
+  EXPECT_EQ(pool->stats().cold_single_blocks, 0u);
+  EXPECT_EQ(store->records(), 0u);
+}
+
+}  // namespace
+}  // namespace flash::blocks

@@ -1,0 +1,137 @@
+// tiered_pool.h: the BlockPool of the module: the parts put together, one turn of Drive, waiting.
+//
+// Also the store's RecordOwner: its questions go to the demoter and the core. What the functions do
+// is said in block_pool.h. Thread: main. Decision: docs/adr/0005.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "blocks/block_core.h"
+#include "blocks/block_pool.h"
+#include "blocks/deliveries.h"
+#include "blocks/demoter.h"
+#include "blocks/promoter.h"
+
+namespace flash::blocks {
+
+class TieredPool final : public BlockPool, private store::RecordOwner {
+ public:
+  TieredPool(const Options& options, io::Backend* backend, const base::Clock* clock);
+  ~TieredPool() override;
+
+  /// Once, before anything else; a pool without a store keeps everything in RAM.
+  [[nodiscard]] Result<void> OpenStore(store::RecordStore::Options options,
+                                       const StoreMaker& maker);
+
+  /// Where the record of a cold or clean block is; nothing in other states. For the simulator.
+  [[nodiscard]] std::optional<store::Place> PlaceOf(BlockId id) const;
+
+  [[nodiscard]] uint32_t block_bytes_max() const override;
+  [[nodiscard]] BlockId Create(uint32_t bytes, MutableBytes* to_fill, BlockOwner* owner) override;
+  [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner) override;
+  [[nodiscard]] BlockState StateOf(BlockId id) const override { return table_.StateOf(id); }
+  [[nodiscard]] bool IsHot(BlockId id) const override { return table_.IsHot(id); }
+  [[nodiscard]] Bytes Read(BlockId id) const override {
+    const HotBlock* hot = table_.HotOf(id);
+    return hot->bytes();
+  }
+  [[nodiscard]] Bytes Touch(BlockId id) override {
+    HotBlock* hot = table_.HotOf(id);
+    const bool was_miss = table_.Has(id, BlockTable::Flag::kHeld) && core_.TakeMiss(id);
+    if (was_miss) [[unlikely]]
+      return hot->bytes();
+    ++stats_.hits;
+    const uint32_t uses = hot->uses();
+    if (uses < HotBlock::kUsesMax) hot->set_uses(uses + 1);
+    return hot->bytes();
+  }
+  /// Asks the processor for the header and the first bytes of a block, if it is hot.
+  void Prefetch(BlockId id) const {
+    if (table_.IsHot(id)) __builtin_prefetch(table_.HotOf(id));
+  }
+  [[nodiscard]] MutableBytes Write(BlockId id) override;
+  [[nodiscard]] MutableBytes Resize(BlockId id, uint32_t bytes) override;
+  void Share(BlockId id) override { core_.Share(id); }
+  [[nodiscard]] bool IsShared(BlockId id) const override {
+    return table_.Has(id, BlockTable::Flag::kShared);
+  }
+  void SetOwner(BlockId id, BlockOwner* owner) override { core_.SetOwner(id, owner); }
+  void Free(BlockId id) override;
+  [[nodiscard]] uint64_t FootprintOf(BlockId id) const override;
+  [[nodiscard]] bool IsOnFlash(BlockId id) const override;
+
+  [[nodiscard]] Fetch StartFetch(std::span<const BlockId> ids,
+                                 std::function<void()> on_ready) override;
+  [[nodiscard]] Fetch FetchNow(std::span<const BlockId> ids, WaitCause cause) override;
+  [[nodiscard]] Result<void> ReadDetached(BlockId id, DetachedDone done) override;
+  [[nodiscard]] Result<void> CopyNow(BlockId id, WaitCause cause,
+                                     std::vector<std::byte>* into) override;
+  [[nodiscard]] Result<void> CopyInChild(BlockId id, store::ChildSource& source,
+                                         std::vector<std::byte>* into) const override;
+  void CopyMany(std::span<const BlockId> ids, store::ChildSource& source,
+                const VisitBytes& visit) const override;
+  [[nodiscard]] BlockId block_ids_end() const override { return table_.end(); }
+  void ForEachColdSingle(uint64_t offset_begin, uint64_t offset_end,
+                         const VisitCold& visit) const override;
+  void CountWait(WaitCause cause, uint64_t wait_us) override {
+    ++stats_.waits[static_cast<size_t>(cause)];
+    stats_.wait_us[static_cast<size_t>(cause)] += wait_us;
+  }
+
+  [[nodiscard]] Result<void> Admit(uint64_t bytes) override { return demoter_.Admit(bytes); }
+  [[nodiscard]] Result<void> AwaitRoom(uint64_t bytes, WaitCause cause) override;
+  void WaitForRoom(uint64_t bytes, RoomWaiter* waiter) override;
+  void Forget(RoomWaiter* waiter) override { demoter_.Forget(waiter); }
+  [[nodiscard]] Result<bool> Demote(BlockId id) override { return demoter_.Demote(id); }
+
+  void Drive(Deliver deliver) override;
+  bool DriveUntil(WaitCause cause, const std::function<bool()>& satisfied,
+                  uint64_t timeout_us) override;
+  [[nodiscard]] bool WantsDrive() const override;
+
+  void SetCacheBytes(uint64_t bytes) override { demoter_.SetCacheBytes(bytes); }
+  void SetPressureLimit(uint64_t bytes) override { demoter_.SetPressureLimit(bytes); }
+  void SetDemotionLimits(uint32_t batch, uint32_t inflight_max) override {
+    demoter_.SetLimits(batch, inflight_max);
+  }
+  void Freeze() override;
+  void Thaw() override;
+  [[nodiscard]] bool tiering() const override { return store_ != nullptr; }
+  [[nodiscard]] store::RecordStore& store() override;
+  [[nodiscard]] const Stats& stats() override;
+
+ private:
+  // --- store::RecordOwner ---
+  [[nodiscard]] bool OnPut(BlockId id, uint32_t ticket, store::Place place) override;
+  void OnPutFailed(BlockId id, uint32_t ticket, Code code) override;
+  [[nodiscard]] bool OnCompact(BlockId id, store::Place place) override;
+  [[nodiscard]] bool OnMoved(BlockId id, store::Place from, store::Place to) override;
+
+  /// Steps 1 to 5 of docs/adr/0005.
+  void Turn();
+  void RunCallbacks();
+  [[nodiscard]] Result<void> CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into);
+  void CheckThread() const { FLASH_DCHECK(std::this_thread::get_id() == owner_thread_); }
+
+  BlockTable table_;  // First: the hot path needs nothing else.
+  Stats stats_;
+  const base::Clock& clock_;
+  io::Backend* const backend_;
+  Deliveries deliveries_;
+  BlockCore core_;
+  Demoter demoter_;
+  Promoter promoter_;
+  std::unique_ptr<store::RecordStore> store_;
+  const std::thread::id owner_thread_ = std::this_thread::get_id();
+  const uint64_t tick_us_;
+  uint64_t read_us_of_ = 0;  // Reads that stats_.read_us is about.
+  bool turning_ = false;
+  bool delivering_ = false;
+};
+
+}  // namespace flash::blocks

@@ -1,0 +1,164 @@
+// tiered_pool_drive.cc: one turn of Drive, its callbacks, and waiting on the main thread.
+//
+// Thread: main. Decision: docs/adr/0005.
+#include <algorithm>
+#include <utility>
+
+#include "base/memory.h"
+#include "blocks/tiered_pool.h"
+
+namespace flash::blocks {
+namespace {
+
+constexpr size_t kReapPortion = 64;         // Tasks between two looks at the clock.
+constexpr uint64_t kWaitUsMax = 1000;       // One wait for the disk; then everything is looked at.
+constexpr int kDrainWaitsMax = 10'000;      // At the end of the pool: about ten seconds.
+constexpr size_t kCallbackPortion = 16;     // Callbacks between two looks at the clock.
+constexpr uint64_t kCallbackUsMax = 2'000;  // Callbacks of one Drive.
+
+/// A read that the main thread waits for; lives on its stack.
+struct CopyRead final : store::ReadRequest {
+  bool arrived = false;
+  Result<store::ReadBuffer> result = Code::kIo;
+};
+
+}  // namespace
+
+TieredPool::~TieredPool() {
+  // Reads in flight point at the pool; they end, at the latest, by the backend's time limit.
+  for (int i = 0; i < kDrainWaitsMax && promoter_.reads_inflight() > 0; ++i) {
+    backend_->Kick();
+    backend_->Wait(kWaitUsMax);
+    backend_->Reap(kReapPortion);
+    store_->Tick(tick_us_);
+  }
+  deliveries_.DiscardAll();
+  store_.reset();
+}
+
+void TieredPool::Turn() {
+  CheckThread();
+  FLASH_CHECK(!turning_);  // A BlockOwner called the pool.
+  turning_ = true;
+  const uint64_t began_us = clock_.NowUs();
+  const uint64_t deadline_us = began_us + tick_us_;
+  if (backend_ != nullptr) {
+    while (backend_->Reap(kReapPortion) == kReapPortion && clock_.NowUs() < deadline_us) {
+    }
+  }
+  if (store_ != nullptr) store_->Tick(tick_us_);
+  promoter_.Turn();
+  demoter_.Run(deadline_us);
+  demoter_.FlushIfWanted();
+  demoter_.ServeRoom();
+  if (backend_ != nullptr) backend_->Kick();
+  stats_.tick_last_us = clock_.NowUs() - began_us;
+  stats_.tick_us_max = std::max(stats_.tick_us_max, stats_.tick_last_us);
+  turning_ = false;
+}
+
+bool TieredPool::OnPut(BlockId id, uint32_t ticket, store::Place place) {
+  return demoter_.OnPut(id, ticket, place);
+}
+
+void TieredPool::OnPutFailed(BlockId id, uint32_t ticket, Code code) {
+  demoter_.OnPutFailed(id, ticket, code);
+}
+
+bool TieredPool::OnCompact(BlockId id, store::Place place) { return demoter_.OnCompact(id, place); }
+
+bool TieredPool::OnMoved(BlockId id, store::Place from, store::Place to) {
+  return core_.Move(id, from, to);
+}
+
+void TieredPool::Drive(Deliver deliver) {
+  Turn();
+  if (deliver == Deliver::kCallbacks && !delivering_) RunCallbacks();
+}
+
+void TieredPool::RunCallbacks() {
+  delivering_ = true;
+  const uint64_t deadline_us = clock_.NowUs() + kCallbackUsMax;
+  for (size_t left = deliveries_.count(), done = 1; left > 0 && deliveries_.count() > 0;
+       --left, ++done) {
+    deliveries_.RunOne();
+    if (done % kCallbackPortion == 0 && clock_.NowUs() >= deadline_us) break;
+  }
+  delivering_ = false;
+}
+
+bool TieredPool::DriveUntil(WaitCause cause, const std::function<bool()>& satisfied,
+                            uint64_t timeout_us) {
+  if (satisfied()) return true;
+  ++stats_.waits[static_cast<size_t>(cause)];
+  if (cause == WaitCause::kHardMark) demoter_.CountStall();
+  const uint64_t began_us = clock_.NowUs();
+  bool done = false;
+  for (;;) {
+    Turn();
+    done = satisfied();
+    const uint64_t waited_us = clock_.NowUs() - began_us;
+    if (done || (timeout_us != 0 && waited_us >= timeout_us)) break;
+    if (backend_ == nullptr || demoter_.wants_run()) continue;
+    const uint64_t left_us = timeout_us == 0 ? kWaitUsMax : timeout_us - waited_us;
+    backend_->Kick();
+    backend_->Wait(std::min(left_us, kWaitUsMax));
+  }
+  stats_.wait_us[static_cast<size_t>(cause)] += clock_.NowUs() - began_us;
+  return done;
+}
+
+Result<void> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
+  const uint64_t since_us = clock_.NowUs();
+  Result<void> admitted = Code::kBusy;
+  const auto settled = [&] {
+    admitted = demoter_.AdmitWaiting(bytes, since_us);
+    return admitted.ok() || admitted.code() != Code::kBusy;
+  };
+  DriveUntil(cause, settled, 0);
+  return admitted;
+}
+
+Result<void> TieredPool::CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into) {
+  CopyRead read;
+  read.id = id;
+  const uint32_t owner_bytes = core_.OwnerBytesOf(id);  // What was read stays as it was then.
+  read.read_done = [](store::ReadRequest& request, Result<store::ReadBuffer> result) noexcept {
+    auto& own = static_cast<CopyRead&>(request);
+    own.result = std::move(result);
+    own.arrived = true;
+  };
+  bool started = false;
+  // Offered again after each turn while the store is busy; a fetch under way may promote the block
+  // meanwhile, which ends the wait as well.
+  const auto try_start = [&] {
+    if (!started && !core_.table().IsHot(id)) {
+      read.place = core_.table().PlaceOf(id);
+      const Result<void> accepted = store_->Read(&read);
+      started = accepted.ok() || accepted.code() != Code::kBusy;
+      if (!accepted && started) {
+        read.result = accepted.error();
+        read.arrived = true;
+      }
+    }
+    return started ? read.arrived : core_.table().IsHot(id);
+  };
+  DriveUntil(cause, try_start, 0);
+  if (!started) {
+    const Bytes bytes = std::as_const(*core_.table().HotOf(id)).bytes();
+    into->assign(bytes.begin(), bytes.end());
+    return {};
+  }
+  if (!read.result) return read.result.error();
+  const std::byte* payload = read.result->memory + kHotHeaderBytes;
+  into->assign(payload, payload + read.result->payload_bytes - owner_bytes);
+  base::Release(read.result->memory);
+  return {};
+}
+
+bool TieredPool::WantsDrive() const {
+  return demoter_.wants_run() || promoter_.wants_turn() || deliveries_.count() > 0 ||
+         (store_ != nullptr && store_->WantsTick());
+}
+
+}  // namespace flash::blocks
