@@ -1,0 +1,143 @@
+// collection.cc: see collection.h.
+//
+// Thread: main.
+#include "values/collection.h"
+
+#include <limits>
+#include <new>
+
+#include "base/memory.h"
+
+namespace flash::values {
+namespace {
+
+template <typename T, typename... Args>
+T* NewCounted(Args... args) {
+  return new (base::Allocate(sizeof(T))) T(args...);
+}
+template <typename T>
+void DeleteCounted(T* object) {
+  object->~T();
+  base::Release(object);
+}
+
+}  // namespace
+
+uint64_t Collection::size() const {
+  if (empty()) return 0;
+  return has_root() ? root()->count : LeafRef::FromWord(*word_).count();
+}
+
+Family* Collection::NewFamily() const { return NewCounted<Family>(env_->counters); }
+
+void Collection::Install(Family* family, uint64_t top, uint64_t index_top, uint64_t count) {
+  FLASH_DCHECK(empty());
+  Root* fresh = NewCounted<Root>();
+  fresh->family = family;
+  fresh->count = count;
+  fresh->tops[0] = top;
+  fresh->tops[1] = index_top;
+  family->AddRoot(fresh);
+  *word_ = reinterpret_cast<uint64_t>(fresh);
+}
+
+void Collection::MakeRoot() {
+  if (has_root()) return;
+  const uint64_t leaf = *word_;
+  const uint64_t count = size();
+  *word_ = 0;
+  Install(NewFamily(), leaf, 0, count);
+  if (leaf != 0) tree(0).ChangeFamily(root()->family);
+}
+
+bool Collection::DropRootIfSmall() {
+  if (!has_root()) return false;
+  Root* mine = root();
+  if (mine->tops[0] != 0) {
+    if (!IsLeafWord(mine->tops[0])) return false;
+    const LeafRef leaf = LeafRef::FromWord(mine->tops[0]);
+    if (!env_->store.IsHot(leaf.id()) || env_->store.IsShared(leaf.id())) return false;
+    const LeafView view(env_->store.Read(leaf.id()));
+    if (view.used() > env_->leaf_bytes_max / 2 || view.HasLarge(0, view.count())) return false;
+    // Nothing is large, whatever the leaf had once.
+    mine->tops[0] = LeafRef(leaf.id(), leaf.count(), false).word();
+    tree(0).ChangeFamily(nullptr);
+  }
+  uint32_t budget = std::numeric_limits<uint32_t>::max();
+  const bool freed = tree(1).FreeSome(&budget, nullptr);
+  FLASH_CHECK(freed);
+  const uint64_t leaf = mine->tops[0];
+  ReleaseRoot();
+  *word_ = leaf;
+  return true;
+}
+
+void Collection::ReleaseRoot() {
+  Root* mine = root();
+  if (mine->member) mine->family->RemoveValue(mine);
+  if (mine->family->RemoveRoot()) DeleteCounted(mine->family);
+  DeleteCounted(mine);
+}
+
+uint64_t Collection::Clone(Holder holder) const {
+  if (empty()) return 0;
+  if (!has_root()) {
+    tree(0).Share();
+    return *word_;
+  }
+  Root* copy = NewCounted<Root>();
+  *copy = *root();
+  copy->member = holder == Holder::kKey;
+  copy->family->AddRoot(copy);
+  tree(0).Share();
+  tree(1).Share();
+  return reinterpret_cast<uint64_t>(copy);
+}
+
+bool Collection::FreeSome(uint32_t budget, Missing* missing, bool leave_cold) {
+  if (empty()) return true;
+  if (!has_root()) return tree(0).FreeSome(&budget, missing, leave_cold);
+  Root* mine = root();
+  if (mine->member) {
+    mine->member = false;
+    mine->family->RemoveValue(mine);
+  }
+  // The index first: its large elements are those of the scores.
+  if (!tree(1).FreeSome(&budget, missing, leave_cold)) return false;
+  if (!tree(0).FreeSome(&budget, missing, leave_cold)) return false;
+  ReleaseRoot();
+  *word_ = 0;
+  return true;
+}
+
+bool Collection::tiered() const {
+  if (empty()) return false;
+  if (has_root()) {
+    const Family& mine = *root()->family;
+    return mine.cold() > 0 && (!mine.parted() || HasColdBlock(env_->store, *root()));
+  }
+  return !env_->store.IsHot(LeafRef::FromWord(*word_).id());
+}
+
+uint64_t Collection::RamBytes() const {
+  if (!has_root()) return 0;
+  return base::UsableSize(root()) + base::UsableSize(root()->family) + tree(0).NodeRam() +
+         tree(1).NodeRam();
+}
+
+void Collection::ForEachLargeElementBlock(const std::function<void(BlockId)>& visit,
+                                          Missing* missing) const {
+  if (!has_root()) return;
+  const Tree elements = tree(0);
+  elements.ForEachLeaf([&](LeafRef leaf) {
+    if (!leaf.large() || !missing->Need(env_->store, leaf.id())) return;
+    const LeafView view(env_->store.Read(leaf.id()));
+    std::vector<uint64_t> words;
+    for (uint32_t i = 0; i < view.count(); ++i) {
+      AppendLargeWords(elements.kind(), view.At(i), &words);
+    }
+    for (const uint64_t word : words) ForEachLargeBlock(word, visit);
+  });
+}
+
+}  // namespace flash::values

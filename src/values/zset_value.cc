@@ -1,0 +1,392 @@
+// zset_value.cc: see zset_value.h. A lone leaf is searched for members from the front; a root has
+// two trees whose entries correspond one to one.
+//
+// Thread: main.
+#include "values/zset_value.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace flash::values {
+
+// --- Finding
+// --------------------------------------------------------------------------------------
+
+bool ZSetValue::Find(Bytes member, Missing* missing, Cold cold) {
+  found_ = {};
+  planned_ = {};
+  const Tree searched = has_root() ? tree(1) : tree(0);
+  if (searched.empty()) return false;
+  const uint64_t hash = has_root() ? env_->HashOf(member) : 0;
+  has_root() ? searched.SeekHash(hash, &path_) : searched.SeekFirst(&path_);
+  if (missing != nullptr && !searched.Plan(path_, missing)) return false;
+  if (cold == Cold::kMeansAbsent && !env_->store.IsHot(path_.leaf.id())) return false;
+  const LeafView leaf = missing != nullptr ? searched.Look(path_) : searched.Use(path_);
+  found_ = has_root() ? FindField(*env_, leaf, {member}, hash, path_.bounds, missing)
+                      : ScanForMember(*env_, leaf, {member}, missing);
+  return found_.found;
+}
+
+double ZSetValue::FoundScore() const {
+  const bool indexed = has_root();
+  const EntryView entry = tree(indexed ? 1 : 0).Look(path_).At(found_.position);
+  return indexed ? DecodeScore(ParseHashEntry(entry).value.bytes) : ParseScore(entry);
+}
+
+bool ZSetValue::FindScored(double score, Bytes member, Path* path, Found* found,
+                           Missing* missing) const {
+  const Tree scores = tree(0);
+  scores.SeekKey(ScoreKey(score, member), path);
+  if (missing != nullptr && !scores.Plan(*path, missing)) return false;
+  const LeafView leaf = missing != nullptr ? scores.Look(*path) : scores.Use(*path);
+  *found = FindBound(*env_, leaf, BoundOf(score, member), missing);
+  return !found->unknown;
+}
+
+std::optional<double> ZSetValue::Score(Bytes member, Missing* missing) {
+  const auto score = PeekScore(member, missing);
+  if (score && missing != nullptr) (void)tree(has_root() ? 1 : 0).Use(path_);
+  return score;
+}
+
+std::optional<double> ZSetValue::PeekScore(Bytes member, Missing* missing) {
+  if (!Find(member, missing)) return std::nullopt;
+  return FoundScore();
+}
+
+std::optional<uint64_t> ZSetValue::Rank(Bytes member, Missing* missing) {
+  const auto score = Score(member, missing);
+  if (!score) return std::nullopt;
+  Path path;
+  Found found;
+  if (!has_root()) return found_.position;
+  if (!FindScored(*score, member, &path, &found, missing)) return std::nullopt;
+  FLASH_CHECK(found.found);
+  return Tree::RankBefore(path) + found.position;
+}
+
+std::optional<uint64_t> ZSetValue::RankOf(const ScoreBound& bound, Missing* missing) const {
+  const Tree scores = tree(0);
+  if (scores.empty()) return 0;
+  FLASH_DCHECK(!bound.member.large);
+  if (std::isinf(bound.score)) {  // What lies beyond all scores is known without a leaf.
+    if (bound.score < 0 && bound.side == ScoreBound::Side::kBeforeScore) return 0;
+    if (bound.score > 0 && bound.side == ScoreBound::Side::kAfterScore) return size();
+  }
+  const bool with_member =
+      bound.side == ScoreBound::Side::kBeforeMember || bound.side == ScoreBound::Side::kAfterMember;
+  Path path;
+  scores.SeekKey(bound.side == ScoreBound::Side::kAfterScore
+                     ? ScoreKey::AfterScore(bound.score)
+                     : ScoreKey(bound.score, with_member ? bound.member.bytes : Bytes()),
+                 &path);
+  if (missing != nullptr && !scores.Plan(path, missing)) return std::nullopt;
+  const Found found = FindBound(*env_, scores.Look(path), bound, missing);
+  if (found.unknown) return std::nullopt;
+  return Tree::RankBefore(path) + found.position;
+}
+
+// --- Planning
+// -------------------------------------------------------------------------------------
+
+void ZSetValue::PlanSet(Bytes member, std::optional<double> score, Missing* missing) {
+  if (empty()) return;
+  const auto old = PeekScore(member, missing);
+  if (!member.empty() && missing->empty()) planned_ = member;
+  if (!has_root()) return;
+  const auto entry_bytes =
+      static_cast<uint32_t>(sizeof(double) + (IsLarge(member) ? kLargeRefBytes : member.size()));
+  if (score && (!old || *old != *score)) PlanScored(*score, member, false, entry_bytes, missing);
+  if (old && (!score || *old != *score)) PlanScored(*old, member, true, entry_bytes, missing);
+}
+
+void ZSetValue::PlanScored(double score, Bytes member, bool erase, uint32_t entry_bytes,
+                           Missing* missing) {
+  const Tree scores = tree(0);
+  if (scores.empty()) return;
+  Path path;
+  scores.SeekKey(ScoreKey(score, member), &path);
+  if (!scores.Plan(path, missing)) return;
+  if (path.leaf.large()) {  // Else nothing but the leaf is needed to find the place in it.
+    const Found found = FindBound(*env_, scores.Look(path), BoundOf(score, member), missing);
+    if (found.unknown) return;
+  }
+  if (erase) {
+    if (several_) leaving_.push_back({path.leaf.id(), score, member});
+    scores.PlanErase(path, entry_bytes, missing);
+  } else {
+    scores.PlanInsert(path, entry_bytes, missing);
+  }
+}
+
+bool ZSetValue::MayBeEmptied(LeafRef leaf) const {
+  const auto of_leaf =
+      std::equal_range(leaving_.begin(), leaving_.end(), Leaving{leaf.id(), 0, {}},
+                       [](const Leaving& a, const Leaving& b) { return a.leaf < b.leaf; });
+  return of_leaf.second - of_leaf.first >= static_cast<ptrdiff_t>(leaf.count());
+}
+
+void ZSetValue::PlanHeirs(Missing* missing) {
+  if (!has_root()) return;
+  std::sort(leaving_.begin(), leaving_.end(),
+            [](const Leaving& a, const Leaving& b) { return a.leaf < b.leaf; });
+  const Tree scores = tree(0);
+  for (size_t i = 0; i < leaving_.size(); ++i) {
+    if (i > 0 && leaving_[i].leaf == leaving_[i - 1].leaf) continue;
+    Path path;
+    scores.SeekKey(ScoreKey(leaving_[i].score, leaving_[i].member), &path);
+    if (!MayBeEmptied(path.leaf)) continue;
+    // Whichever side inherits: the nearest leaf there that is certain to stay.
+    for (const auto turn : {Tree::PrevLeaf, Tree::NextLeaf}) {
+      Path heir = path;
+      while (turn(&heir)) {
+        (void)scores.Plan(heir, missing);
+        if (!MayBeEmptied(heir.leaf)) break;
+      }
+    }
+  }
+}
+
+void ZSetValue::PlanErase(Bytes member, Missing* missing) {
+  const auto old = PeekScore(member, missing);
+  if (!old || !has_root()) return;
+  const Tree index = tree(1);
+  const EntryView entry = index.Look(path_).At(found_.position);
+  index.PlanErase(path_, static_cast<uint32_t>(entry.bytes.size()), missing);
+  Path path;
+  Found found;
+  if (!FindScored(*old, member, &path, &found, missing)) return;
+  const EntryView scored = tree(0).Look(path).At(found.position);
+  tree(0).PlanErase(path, static_cast<uint32_t>(scored.bytes.size()), missing);
+}
+
+void ZSetValue::PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing) const {
+  PlanRange(begin, end, missing);
+  if (!has_root() || !missing->empty()) return;
+  const Tree index = tree(1);
+  ForRange(begin, end, [&](double, const Element& member) {
+    Path path;
+    const uint64_t hash = ElementHash(*env_, member);
+    index.SeekHash(hash, &path);
+    if (index.Plan(path, missing)) {
+      (void)FindField(*env_, index.Look(path), member, hash, path.bounds, missing);
+    }
+    return true;
+  });
+}
+
+void ZSetValue::PlanScan(uint64_t cursor, uint64_t count, Missing* missing) const {
+  const Tree index = tree(has_root() ? 1 : 0);
+  if (index.empty()) return;
+  Path path;
+  has_root() ? index.SeekHash(cursor, &path) : index.SeekFirst(&path);
+  // How much of the first leaf lies before the cursor is known only when it is hot.
+  uint64_t enough = count;
+  if (index.Plan(path, missing) && has_root()) {
+    enough += LowerHash(*env_, index.Look(path), cursor, path.bounds);
+  }
+  while (enough > path.leaf.count()) {
+    enough -= path.leaf.count();
+    if (!Tree::NextLeaf(&path)) return;
+    (void)index.Plan(path, missing);
+  }
+}
+
+uint64_t ZSetValue::HashBehind(const Path& path) {
+  for (uint32_t level = 0; level < path.height; ++level) {
+    const uint32_t next = path.at[level] + 1;
+    if (next < path.node[level]->count) return path.node[level]->encoded()[next];
+  }
+  return 0;
+}
+
+// --- Changing
+// -------------------------------------------------------------------------------------
+
+bool ZSetValue::Set(Bytes member, double score, std::optional<double>* old_score) {
+  const bool is_planned = planned_.data() == member.data() && planned_.size() == member.size();
+  if (is_planned && !member.empty()) {
+    planned_ = {};
+    (void)tree(has_root() ? 1 : 0).Use(path_);
+  } else {
+    (void)Find(member, nullptr);
+  }
+  if (found_.found) {
+    const double old = FoundScore();
+    if (old_score != nullptr) *old_score = old;
+    if (old != score) Move(member, old, score);
+    return false;
+  }
+  if (IsLarge(member)) MakeIndexedRoot();
+  const ElementDraft stored(*env_, member, family());
+  InsertScore(score, stored, member);
+  if (has_root()) InsertIndex(score, stored, member);
+  AddToCount(1);
+  return true;
+}
+
+void ZSetValue::InsertScore(double score, const ElementDraft& member, Bytes text) {
+  const EntryDraft draft = EntryDraft::OfScore(ScoreDraft(score), member);
+  if (tree(0).empty()) return tree(0).InsertFirst(draft);
+  Path path;
+  Found found;
+  (void)FindScored(score, text, &path, &found, nullptr);
+  if (OverflowsLoneLeaf(tree(0).Look(path), draft.bytes() + kSlotBytes)) {
+    MakeIndexedRoot();
+    tree(0).SeekFirst(&path);
+  }
+  tree(0).Insert(&path, found.position, draft);
+}
+
+void ZSetValue::InsertIndex(double score, const ElementDraft& member, Bytes text) {
+  Tree index = tree(1);
+  const ScoreDraft value(score);
+  const EntryDraft draft = EntryDraft::OfHash(member, value.bytes(), false);
+  if (index.empty()) return index.InsertFirst(draft);
+  const uint64_t hash = env_->HashOf(text);
+  Path path;
+  index.SeekHash(hash, &path);
+  const Found found = FindField(*env_, index.Use(path), {text}, hash, path.bounds, nullptr);
+  index.Insert(&path, found.position, draft);
+}
+
+bool ZSetValue::MoveInPlace(Path* path, uint32_t i, double to) {
+  Tree scores = tree(0);
+  const LeafView leaf = scores.Look(*path);
+  // At the leaf's edges the separators have a say.
+  const bool lone = path->height == 0;
+  if (!lone && (i == 0 || i + 1 == leaf.count())) return false;
+  const Element member = ParseMember(leaf.At(i));
+  const auto at = [&](uint32_t other) {
+    const double there = ParseScore(leaf.At(other));
+    if (there != to) return there < to ? Order::kLess : Order::kGreater;
+    Missing unused;
+    return CompareElements(*env_, ParseMember(leaf.At(other)), member, &unused);
+  };
+  if (i > 0 && at(i - 1) != Order::kLess) return false;
+  if (i + 1 < leaf.count() && at(i + 1) != Order::kGreater) return false;
+  const ScoreDraft score(to);
+  if (score.bytes().size() != ScoreBytes(leaf.At(i))) return false;
+  std::memcpy(scores.WriteEntry(path, i).data(), score.bytes().data(), score.bytes().size());
+  return true;
+}
+
+void ZSetValue::Move(Bytes member, double from, double to) {
+  const bool indexed = has_root();
+  if (indexed) MoveInIndex(member, to);
+  Path path = path_;
+  Found found = found_;
+  if (indexed) {
+    (void)FindScored(from, member, &path, &found, nullptr);
+    FLASH_CHECK(found.found);
+  }
+  if (MoveInPlace(&path, found.position, to)) return;
+  // Out and in again; a large member keeps its blocks by a share of its own meanwhile.
+  const Element old = ParseMember(tree(0).Look(path).At(found.position));
+  const ElementDraft stored = old.large ? ElementDraft(old) : ElementDraft(*env_, member, family());
+  ShareElement(*env_, stored.element());
+  // A leaf that this would empty is needed for the place it stands for: in, then out.
+  const bool in_first = indexed && path.leaf.count() == 1;
+  if (in_first) {
+    InsertScore(to, stored, member);
+    (void)FindScored(from, member, &path, &found, nullptr);
+  }
+  tree(0).Erase(&path, found.position, found.position + 1);
+  if (!in_first) InsertScore(to, stored, member);
+  if (!indexed && has_root()) InsertIndex(to, stored, member);  // The index was made without it.
+}
+
+void ZSetValue::MoveInIndex(Bytes member, double to) {
+  Tree index = tree(1);
+  const ScoreDraft score(to);
+  const HashEntry old = ParseHashEntry(index.Look(path_).At(found_.position));
+  if (old.value.bytes.size() == score.bytes().size()) {
+    const MutableBytes entry = index.WriteEntry(&path_, found_.position);
+    std::memcpy(entry.data() + entry.size() - score.bytes().size(), score.bytes().data(),
+                score.bytes().size());
+    return;
+  }
+  const ElementDraft field =
+      old.field.large ? ElementDraft(old.field) : ElementDraft(*env_, member, family());
+  index.Replace(&path_, found_.position, EntryDraft::OfHash(field, score.bytes(), false));
+}
+
+void ZSetValue::EraseFromIndex(const Element& member) {
+  Tree index = tree(1);
+  const uint64_t hash = ElementHash(*env_, member);
+  Path path;
+  index.SeekHash(hash, &path);
+  const Found found = FindField(*env_, index.Use(path), member, hash, path.bounds, nullptr);
+  FLASH_CHECK(found.found);
+  index.Erase(&path, found.position, found.position + 1);
+}
+
+void ZSetValue::SeekEnd() {
+  end_ == End::kLowest ? tree(0).SeekFirst(&end_path_) : tree(0).SeekLast(&end_path_);
+}
+
+void ZSetValue::PlanPop(End end, Missing* missing) {
+  planned_ = {};
+  end_ = end;
+  SeekEnd();
+  const Tree scores = tree(0);
+  if (!scores.Plan(end_path_, missing)) return;
+  const LeafView leaf = scores.Use(end_path_);
+  end_position_ = end == End::kLowest ? 0 : leaf.count() - 1;
+  const Element member = ParseMember(leaf.At(end_position_));
+  PlanElement(*env_, member, missing);
+  if (!has_root()) return;
+  const Tree index = tree(1);
+  const uint64_t hash = ElementHash(*env_, member);
+  index.SeekHash(hash, &path_);
+  if (!index.Plan(path_, missing)) return;
+  found_ = FindField(*env_, index.Use(path_), member, hash, path_.bounds, missing);
+}
+
+void ZSetValue::Pop() {
+  if (has_root()) {
+    FLASH_CHECK(found_.found);
+    tree(1).Erase(&path_, found_.position, found_.position + 1);
+    SeekEnd();  // Shared nodes above it may have been copied.
+  }
+  tree(0).Erase(&end_path_, end_position_, end_position_ + 1);
+  AddToCount(uint64_t{0} - 1);
+  (void)DropRootIfSmall();
+}
+
+bool ZSetValue::Erase(Bytes member) {
+  if (!Find(member, nullptr, Cold::kMeansAbsent)) return false;
+  Path path = path_;
+  Found found = found_;
+  if (has_root()) {
+    const double score = FoundScore();
+    tree(1).Erase(&path_, found_.position, found_.position + 1);
+    (void)FindScored(score, member, &path, &found, nullptr);
+    FLASH_CHECK(found.found);
+  }
+  tree(0).Erase(&path, found.position, found.position + 1);
+  AddToCount(uint64_t{0} - 1);
+  (void)DropRootIfSmall();
+  return true;
+}
+
+void ZSetValue::EraseRange(uint64_t begin, uint64_t end) {
+  planned_ = {};
+  if (begin >= end) return;
+  if (has_root()) {
+    std::vector<std::pair<std::string, bool>> members;  // As stored: large ones are references.
+    ForRange(begin, end, [&](double, const Element& member) {
+      members.emplace_back(base::AsText(member.bytes), member.large);
+      return true;
+    });
+    for (const auto& [stored, large] : members) EraseFromIndex({base::AsBytes(stored), large});
+  }
+  tree(0).EraseRange(begin, end);
+  AddToCount(begin - end);
+  (void)DropRootIfSmall();
+}
+
+}  // namespace flash::values
