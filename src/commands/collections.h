@@ -1,0 +1,17 @@
+// collections.h: the commands on hashes, lists and sorted sets, for registration.
+//
+// Each behaves as the server's own command of that name; what differs is in docs/commands.md.
+// Thread: main, at load.
+#pragma once
+
+#include <span>
+
+#include "server/command_spec.h"
+
+namespace flash::commands {
+
+[[nodiscard]] std::span<const server::CommandEntry> HashCommands();
+[[nodiscard]] std::span<const server::CommandEntry> ListCommands();
+[[nodiscard]] std::span<const server::CommandEntry> ZSetCommands();
+
+}  // namespace flash::commands

@@ -1,0 +1,198 @@
+// hash.cc: handlers of the hash commands. Their specs: hash_specs.cc.
+//
+// The order of checks is the native one. Thread: main.
+#include <string>
+
+#include "commands/collection_parts.h"
+#include "commands/hash_handlers.h"
+#include "commands/parse_hash.h"
+#include "commands/set_options.h"
+#include "server/hash_type.h"
+
+namespace flash::commands {
+namespace {
+
+using server::HashKey;
+
+constexpr int kClass = VALKEYMODULE_NOTIFY_GENERIC;
+constexpr const char* kHSetEvent = "flash.hset";
+constexpr const char* kHDelEvent = "flash.hdel";
+constexpr size_t kFirstField = 2;
+
+/// HSET as replicas and the AOF are to do it: with the moment of expiry.
+void CommitSet(Context& ctx, const HSetRequest& request) {
+  ValkeyModuleString* const name = ctx.Argument(kKey);
+  const std::array<KeyChange, 2> changes = {
+      {{name, kHSetEvent, kClass}, {name, "expire", VALKEYMODULE_NOTIFY_GENERIC}}};
+  if (!request.sets_expiry) return ctx.Commit({}, std::span(changes).first(1));
+  std::vector<ValkeyModuleString*> args;
+  for (int i = kKey; i < static_cast<int>(request.pairs_end); ++i) args.push_back(ctx.Argument(i));
+  const vk::String word = vk::String::Copy("PXAT");
+  const vk::String moment = vk::String::Copy(std::to_string(request.expire_at_ms));
+  args.push_back(word.get());
+  args.push_back(moment.get());
+  ctx.Commit({ctx.spec().name, args}, changes);
+}
+
+/// A clause with a moment that is over: the key goes, as if it had been set and had expired.
+Outcome SetExpired(Context& ctx, const Texts& texts, const HSetRequest& request, HashKey& key) {
+  long long added = 0;
+  for (size_t i = kFirstField; i < request.pairs_end; i += 2) {
+    if (!key.exists() || !key->Exists(base::AsBytes(texts[i]))) ++added;
+  }
+  if (auto closed = ctx.GateApply()) return *closed;
+  if (key.exists()) {
+    key.Delete();
+    CommitRemoval(ctx, kKey, true, kHSetEvent, kClass);
+  }
+  return ctx.ReplyInteger(added);
+}
+
+}  // namespace
+
+/// FLASH.HSET key field value [field value …] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
+///
+/// Reply: integer, the number of new fields.
+Outcome HSet(Context& ctx) {
+  const Texts texts(ctx);
+  // Of one pair nothing can be a clause, and nobody asks for the time.
+  const bool one_pair = texts.size() == kFirstField + 2;
+  const Result<HSetRequest> request =
+      ParseHSet(texts.args(), one_pair ? 0 : ValkeyModule_Milliseconds());
+  if (!request) return ctx.ReplyError(request.error());
+
+  HashKey key(ctx, kKey, Access::kWrite);
+  if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  Missing missing;
+  uint64_t hot_bytes = 0;
+  for (size_t i = kFirstField; i < request->pairs_end; i += 2) {
+    key->PlanSet(base::AsBytes(texts[i]), &missing);
+    hot_bytes += HotBytesOf(texts[i]) + HotBytesOf(texts[i + 1]);
+  }
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (request->sets_expiry && IsPast(ctx, request->expire_at_ms)) {
+    return SetExpired(ctx, texts, *request, key);
+  }
+  if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+
+  long long added = 0;
+  for (size_t i = kFirstField; i < request->pairs_end; i += 2) {
+    added += key->Set(base::AsBytes(texts[i]), base::AsBytes(texts[i + 1])) ? 1 : 0;
+  }
+  key.Save();
+  if (request->sets_expiry) key.SetExpiry(request->expire_at_ms);
+  CommitSet(ctx, *request);
+  return ctx.ReplyInteger(added);
+}
+
+/// FLASH.HGET key field
+///
+/// Reply: the value, or null.
+Outcome HGet(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kRead);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
+  }
+  Missing missing;
+  const std::optional<Element> value = key->Get(vk::BytesOf(ctx.Argument(2)), &missing);
+  if (value) values::PlanElement(server::TheEnv(), *value, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (!value) return ctx.ReplyNull();
+  ReplyElement(ctx, *value);
+  return Outcome::kDone;
+}
+
+/// FLASH.HMGET key field [field …]
+///
+/// Reply: an array of values and nulls.
+Outcome HMGet(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kRead);
+  if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  Missing missing;
+  for (int i = 2; key.exists() && i < ctx.argc(); ++i) {
+    key->PlanGet(vk::BytesOf(ctx.Argument(i)), &missing);
+  }
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  ctx.ReplyArray(ctx.argc() - 2);
+  for (int i = 2; i < ctx.argc(); ++i) {
+    const std::optional<Element> value =
+        key.exists() ? key->Get(vk::BytesOf(ctx.Argument(i))) : std::nullopt;
+    if (value) {
+      ReplyElement(ctx, *value);
+    } else {
+      ctx.ReplyNull();
+    }
+  }
+  return Outcome::kDone;
+}
+
+/// FLASH.HGETALL key
+///
+/// Reply: a map of fields and values; an empty one without a key.
+Outcome HGetAll(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kRead);
+  if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  const uint64_t size = key.exists() ? key->size() : 0;
+  Missing missing;
+  if (size > 0) PlanRead(*key, 0, size, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  ctx.ReplyMap(static_cast<long>(size));
+  if (size == 0) return Outcome::kDone;
+  key->ForRange(0, size, [&ctx](const Element& field, const Element& value) {
+    ReplyElement(ctx, field);
+    ReplyElement(ctx, value);
+    return true;
+  });
+  return Outcome::kDone;
+}
+
+/// FLASH.HDEL key field [field …]
+///
+/// Reply: integer, the number of fields removed.
+Outcome HDel(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kWrite);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
+  }
+  Missing missing;
+  for (int i = 2; i < ctx.argc(); ++i) {
+    key->PlanErase(vk::BytesOf(ctx.Argument(i)), &missing);
+  }
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  long long removed = 0;
+  for (int i = 2; i < ctx.argc() && key.exists(); ++i) {
+    removed += key->Erase(vk::BytesOf(ctx.Argument(i))) ? 1 : 0;
+  }
+  if (removed > 0) {
+    key.Save();
+    CommitRemoval(ctx, kKey, !key.exists(), kHDelEvent, kClass);
+  }
+  return ctx.ReplyInteger(removed);
+}
+
+/// FLASH.HEXISTS key field
+///
+/// Reply: integer, 1 or 0.
+Outcome HExists(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kRead);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
+  }
+  Missing missing;
+  key->PlanExists(vk::BytesOf(ctx.Argument(2)), &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  return ctx.ReplyInteger(key->Exists(vk::BytesOf(ctx.Argument(2))) ? 1 : 0);
+}
+
+/// FLASH.HLEN key
+///
+/// Reply: integer, the number of fields.
+Outcome HLen(Context& ctx) {
+  HashKey key(ctx, kKey, Access::kRead);
+  if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  return ctx.ReplyInteger(key.exists() ? static_cast<long long>(key->size()) : 0);
+}
+
+}  // namespace flash::commands

@@ -1,0 +1,151 @@
+// list_edit.cc: handlers of the list commands that change the middle, trim and move. Their specs:
+// list_specs.cc.
+//
+// The order of checks is the native one. Thread: main.
+#include <cstdlib>
+
+#include "commands/list_handlers.h"
+#include "commands/list_parts.h"
+#include "commands/parse_number.h"
+
+namespace flash::commands {
+namespace {
+
+constexpr const char* kNoSuchKey = "ERR no such key";
+constexpr const char* kIndexOutOfRange = "ERR index out of range";
+
+void CommitEdit(Context& ctx, const char* event) {
+  const std::array<KeyChange, 1> changes = {{{ctx.Argument(kKey), event, kListClass}}};
+  ctx.Commit({}, changes);
+}
+
+}  // namespace
+
+/// FLASH.LSET key index element
+///
+/// Reply: OK. Errors: no such key; index out of range.
+Outcome LSet(Context& ctx) {
+  ListKey key(ctx, kKey, Access::kWrite);
+  if (!key.exists()) {
+    return ctx.ReplyError(key.wrong_type() ? errors::kWrongType : kNoSuchKey);
+  }
+  const Result<int64_t> index = IntegerArgument(ctx.Text(2));
+  if (!index) return ctx.ReplyError(index.error());
+  const std::optional<uint64_t> position = PositionOf(*index, key->size());
+  if (!position) return ctx.ReplyError(kIndexOutOfRange);
+  Missing missing;
+  key->PlanSet(*position, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = GateRoomFor(ctx, HotBytesOf(ctx.Text(3)))) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  key->Set(*position, vk::BytesOf(ctx.Argument(3)));
+  key.Save();
+  CommitEdit(ctx, "flash.lset");
+  return ctx.ReplyOk();
+}
+
+/// FLASH.LINSERT key BEFORE|AFTER pivot element
+///
+/// Reply: integer, the length of the list; −1 without the pivot, 0 without a key.
+Outcome LInsert(Context& ctx) {
+  const Texts texts(ctx);
+  const Result<bool> after = ParseInsertAfter(texts.args());
+  if (!after) return ctx.ReplyError(after.error());
+  ListKey key(ctx, kKey, Access::kWrite);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
+  }
+  Missing missing;
+  const std::optional<uint64_t> pivot = key->Find(base::AsBytes(texts[3]), &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (!pivot) return ctx.ReplyInteger(-1);
+  const uint64_t position = *pivot + (*after ? 1 : 0);
+  key->PlanInsert(position, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = GateRoomFor(ctx, HotBytesOf(texts[4]))) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  key->Insert(position, base::AsBytes(texts[4]));
+  key.Save();
+  CommitEdit(ctx, "flash.linsert");
+  return ctx.ReplyInteger(static_cast<long long>(key->size()));
+}
+
+/// FLASH.LREM key count element
+///
+/// Reply: integer, the number of elements removed.
+Outcome LRem(Context& ctx) {
+  const Texts texts(ctx);
+  const Result<int64_t> count = ParseRemoveCount(texts.args());
+  if (!count) return ctx.ReplyError(count.error());
+  ListKey key(ctx, kKey, Access::kWrite);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
+  }
+  Missing missing;
+  const std::vector<uint64_t> found = key->FindAll(
+      base::AsBytes(texts[3]), *count < 0 ? ListValue::End::kBack : ListValue::End::kFront,
+      static_cast<uint64_t>(std::abs(*count)), &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (found.empty()) return ctx.ReplyInteger(0);
+  key->PlanEraseEach(found, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  key->EraseEach(found);
+  key.Save();
+  CommitRemoval(ctx, kKey, !key.exists(), "flash.lrem", kListClass);
+  return ctx.ReplyInteger(static_cast<long long>(found.size()));
+}
+
+/// FLASH.LTRIM key start stop
+///
+/// Reply: OK.
+Outcome LTrim(Context& ctx) {
+  const Texts texts(ctx);
+  const Result<IndexBounds> bounds = ParseIndexBounds(texts.args(), 2);
+  if (!bounds) return ctx.ReplyError(bounds.error());
+  ListKey key(ctx, kKey, Access::kWrite);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyOk();
+  }
+  const uint64_t size = key->size();
+  const IndexRange kept = RangeOf(*bounds, size);
+  if (kept.count == size) return ctx.ReplyOk();
+  Missing missing;
+  if (kept.count > 0) {
+    key->PlanErase(0, kept.begin, &missing);
+    key->PlanErase(kept.begin + kept.count, size, &missing);
+  }
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  if (kept.count == 0) {
+    key.Delete();
+  } else {
+    key->Erase(kept.begin + kept.count, size);
+    key->Erase(0, kept.begin);
+    key.Save();
+  }
+  CommitRemoval(ctx, kKey, kept.count == 0, "flash.ltrim", kListClass);
+  return ctx.ReplyOk();
+}
+
+/// FLASH.LMOVE source destination LEFT|RIGHT LEFT|RIGHT
+///
+/// Reply: the element, or null without a source.
+Outcome LMove(Context& ctx) {
+  const Texts texts(ctx);
+  const Result<MoveEnds> ends = ParseMoveEnds(texts.args());
+  if (!ends) return ctx.ReplyError(ends.error());
+  const std::optional<Outcome> outcome = Move(ctx, *ends, nullptr, "flash.lmove");
+  return outcome ? *outcome : ctx.ReplyNull();
+}
+
+/// FLASH.RPOPLPUSH source destination
+///
+/// Reply: as LMOVE.
+Outcome RPopLPush(Context& ctx) {
+  const std::optional<Outcome> outcome =
+      Move(ctx, {ListEnd::kTail, ListEnd::kHead}, nullptr, "flash.rpoplpush");
+  return outcome ? *outcome : ctx.ReplyNull();
+}
+
+}  // namespace flash::commands

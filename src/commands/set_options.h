@@ -1,0 +1,30 @@
+// set_options.h: what stands behind key and value of SET.
+//
+// The grammar is the server's own, option by option. Knows no key. Thread: main.
+#pragma once
+
+#include <cstdint>
+
+#include "server/context.h"
+
+namespace flash::commands {
+
+struct SetOptions {
+  bool nx = false;
+  bool xx = false;
+  bool get = false;
+  bool keep_ttl = false;
+  int ifeq = 0;  // Index of the value to compare with; 0: none.
+  bool has_expire = false;
+  bool expire_is_pxat = false;  // As replicated.
+  mstime_t expire_at_ms = 0;
+};
+
+/// Reads the options from argument 3 on. False: an error was replied.
+[[nodiscard]] bool ParseSetOptions(server::Context& ctx, SetOptions* options);
+
+/// Is a moment that a command was given over already? Never on a replica and while loading, which
+/// do as they are told.
+[[nodiscard]] bool IsPast(const server::Context& ctx, mstime_t at_ms);
+
+}  // namespace flash::commands

@@ -1,0 +1,191 @@
+// strings.cc: handlers of the string commands; see strings.h. Their specs: string_specs.cc.
+//
+// The order of checks is the native one, but that a key of another type is refused before anything
+// is decided. Thread: main.
+#include <array>
+#include <string>
+#include <vector>
+
+#include "commands/set_options.h"
+#include "commands/string_handlers.h"
+#include "server/errors.h"
+
+namespace flash::commands {
+namespace {
+
+using server::Context;
+using server::KeyChange;
+using server::Outcome;
+using server::StringKey;
+using values::StringValue;
+namespace errors = server::errors;
+
+using Access = Context::Access;
+
+constexpr const char* kSetEvent = "flash.set";
+constexpr const char* kDelEvent = "flash.del";
+
+/// Argument 0 of the commands that set is the name, 1 the key, 2 the value.
+constexpr int kKey = 1;
+constexpr int kValue = 2;
+
+Outcome ReplyOld(Context& ctx, const StringKey& key) {
+  return key.exists() ? ctx.ReplyBulk(ctx.Read(key.value())) : ctx.ReplyNull();
+}
+
+/// SET as replicas and the AOF are to do it: unconditionally, with the moment of expiry.
+void CommitSet(Context& ctx, const SetOptions& options) {
+  std::array<KeyChange, 2> changes = {{
+      {ctx.Argument(kKey), kSetEvent, VALKEYMODULE_NOTIFY_GENERIC},
+      {ctx.Argument(kKey), "expire", VALKEYMODULE_NOTIFY_GENERIC},
+  }};
+  const std::span<const KeyChange> told(changes.data(), options.has_expire ? 2 : 1);
+  const bool plain = ctx.argc() == 3 || (ctx.argc() == 5 && options.expire_is_pxat) ||
+                     (ctx.argc() == 4 && options.keep_ttl);
+  if (plain) return ctx.Commit({}, told);
+
+  std::vector<ValkeyModuleString*> args = {ctx.Argument(kKey), ctx.Argument(kValue)};
+  vk::String word;
+  vk::String moment;
+  if (options.has_expire) {
+    word = vk::String::Copy("PXAT");
+    moment = vk::String::Copy(std::to_string(options.expire_at_ms));
+    args.push_back(word.get());
+    args.push_back(moment.get());
+  } else if (options.keep_ttl) {
+    word = vk::String::Copy("KEEPTTL");
+    args.push_back(word.get());
+  }
+  ctx.Commit({ctx.spec().name, args}, told);
+}
+
+/// SET with a moment that is over: the key goes, as if it had been set and had expired.
+Outcome SetExpired(Context& ctx, const SetOptions& options, StringKey& key) {
+  if (auto closed = ctx.GateApply()) return *closed;
+  if (options.get) ReplyOld(ctx, key);
+  if (key.exists()) {
+    key.Delete();
+    const std::array<ValkeyModuleString*, 1> args = {ctx.Argument(kKey)};
+    const std::array<KeyChange, 1> changes = {{{ctx.Argument(kKey), "del"}}};
+    ctx.Commit({"DEL", args}, changes);
+  }
+  return options.get ? Outcome::kDone : ctx.ReplyOk();
+}
+
+}  // namespace
+
+/// FLASH.SET key value [NX | XX | IFEQ value] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
+///
+/// Reply: OK, or null where the condition does not hold; with GET the old value or null.
+Outcome Set(Context& ctx) {
+  SetOptions options;
+  if (ctx.argc() > 3 && !ParseSetOptions(ctx, &options)) return Outcome::kDone;
+
+  StringKey key = ctx.OpenString(kKey, Access::kWrite);
+  if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  const bool found = key.exists();
+  const bool compare =
+      options.ifeq != 0 && found && key.value().bytes() == ctx.Text(options.ifeq).size();
+  if ((options.get && found) || compare) {
+    if (auto closed = ctx.GateRead(key.value())) return *closed;
+  }
+
+  bool holds = !(options.nx && found) && !(options.xx && !found);
+  if (options.ifeq != 0) {
+    holds = compare && ctx.Equals(key.value(), vk::BytesOf(ctx.Argument(options.ifeq)));
+  }
+  if (!holds) return options.get ? ReplyOld(ctx, key) : ctx.ReplyNull();
+  if (options.has_expire && IsPast(ctx, options.expire_at_ms)) {
+    return SetExpired(ctx, options, key);
+  }
+
+  if (auto closed = ctx.GateMake({&kValue, 1})) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  if (options.get) ReplyOld(ctx, key);
+  mstime_t expire_at_ms = VALKEYMODULE_NO_EXPIRE;
+  if (options.has_expire) expire_at_ms = options.expire_at_ms;
+  if (options.keep_ttl && found) expire_at_ms = key.expire_at_ms();
+  key.Set(ctx, kValue, expire_at_ms);
+  CommitSet(ctx, options);
+  return options.get ? Outcome::kDone : ctx.ReplyOk();
+}
+
+/// FLASH.GET key
+///
+/// Reply: the value, or null.
+Outcome Get(Context& ctx) {
+  const StringKey key = ctx.OpenString(kKey, Access::kRead);
+  if (!key.exists()) {
+    return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
+  }
+  if (auto closed = ctx.GateRead(key.value())) return *closed;
+  return ctx.ReplyBulk(ctx.Read(key.value()));
+}
+
+/// FLASH.MGET key [key …]
+///
+/// Reply: an array of values and nulls.
+Outcome MGet(Context& ctx) {
+  std::vector<StringValue> values;  // By argument; the empty handle where there is no key.
+  std::vector<StringValue> present;
+  values.reserve(static_cast<size_t>(ctx.argc() - 1));
+  present.reserve(static_cast<size_t>(ctx.argc() - 1));
+  for (int i = kKey; i < ctx.argc(); ++i) {
+    const StringKey key = ctx.OpenString(i, Access::kRead);
+    if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
+    values.push_back(key.value());
+    if (key.exists()) present.push_back(key.value());
+  }
+  if (auto closed = ctx.GateReadAll(present)) return *closed;
+  ctx.ReplyArray(static_cast<long>(values.size()));
+  for (const StringValue& value : values) {
+    value.empty_handle() ? ctx.ReplyNull() : ctx.ReplyBulk(ctx.Read(value));
+  }
+  return Outcome::kDone;
+}
+
+/// FLASH.MSET key value [key value …]
+///
+/// Reply: OK. All or nothing, as to errors.
+Outcome MSet(Context& ctx) {
+  if (ctx.argc() % 2 == 0) return ctx.ReplyWrongArity();
+  std::vector<int> value_indexes;
+  for (int i = kKey; i < ctx.argc(); i += 2) {
+    if (ctx.OpenString(i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
+    value_indexes.push_back(i + 1);
+  }
+  if (auto closed = ctx.GateMake(value_indexes)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+
+  std::vector<KeyChange> changes;
+  for (int i = kKey; i < ctx.argc(); i += 2) {
+    // Opened anew: the same key may have been set a moment ago.
+    ctx.OpenString(i, Access::kWrite).Set(ctx, i + 1, VALKEYMODULE_NO_EXPIRE);
+    changes.push_back({ctx.Argument(i), kSetEvent});
+  }
+  ctx.Commit({}, changes);
+  return ctx.ReplyOk();
+}
+
+/// FLASH.DEL key [key …]
+///
+/// Reply: integer, keys deleted. Errors: WRONGTYPE if one is no FLASH key; nothing is deleted then.
+Outcome Del(Context& ctx) {
+  for (int i = kKey; i < ctx.argc(); ++i) {
+    if (ctx.OpenAny(i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
+  }
+  if (auto closed = ctx.GateApply()) return *closed;
+  std::vector<ValkeyModuleString*> deleted;
+  std::vector<KeyChange> changes;
+  for (int i = kKey; i < ctx.argc(); ++i) {
+    server::AnyKey key = ctx.OpenAny(i, Access::kWrite);
+    if (!key.exists()) continue;  // Also the second time that a key is named.
+    key.Delete();
+    deleted.push_back(ctx.Argument(i));
+    changes.push_back({ctx.Argument(i), kDelEvent});
+  }
+  if (!deleted.empty()) ctx.Commit({ctx.spec().name, deleted}, changes);
+  return ctx.ReplyInteger(static_cast<long long>(deleted.size()));
+}
+
+}  // namespace flash::commands

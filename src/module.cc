@@ -1,0 +1,106 @@
+// module.cc: the entry points that the server calls when it loads and unloads the library.
+//
+// It wires the layers together and does nothing else; it does not know commands, types or files.
+// Whatever is wrong stops the load with one line in the server's log.
+// Thread: main thread, during load.
+#include <span>
+#include <string>
+
+#include "base/memory.h"
+#include "commands/admin.h"
+#include "commands/collections.h"
+#include "commands/number_dialect.h"
+#include "commands/strings.h"
+#include "server/acl.h"
+#include "server/command_spec.h"
+#include "server/dispatcher.h"
+#include "server/engine.h"
+#include "server/events.h"
+#include "server/hash_type.h"
+#include "server/info.h"
+#include "server/list_type.h"
+#include "server/save_support.h"
+#include "server/settings_registry.h"
+#include "server/string_type.h"
+#include "server/zset_type.h"
+#include "vk/api.h"
+#include "vk/log.h"
+
+namespace flash {
+namespace {
+
+/// Everything that counts as data comes from the server's allocator from here on.
+void InstallAllocator() {
+  base::InstallMemoryHooks({[](size_t bytes) { return ValkeyModule_Alloc(bytes); },
+                            [](void* memory) { ValkeyModule_Free(memory); },
+                            [](void* memory) { return ValkeyModule_MallocUsableSize(memory); }});
+}
+
+void OnSettingChanged(const server::SettingSpec& /*spec*/) {
+  server::Engine::Get().ApplySettings();
+}
+
+Result<void> OpenEngine(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arguments) {
+  server::Settings settings;
+  if (auto done = server::LoadSettings(ctx, arguments, &settings); !done) return done;
+  const Result<bool> cluster = server::ResolveClusterMode(ctx, settings.cluster_mode);
+  if (!cluster) return cluster.error();
+  if (auto done = server::Engine::Open(settings); !done) return done;
+  server::Engine& engine = server::Engine::Get();
+  engine.set_cluster_enabled(*cluster);
+  server::BindSettings(&engine.settings(), OnSettingChanged);
+  server::NoteSettingsWithoutEffect(engine.settings());
+  return {};
+}
+
+Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arguments) {
+  InstallAllocator();
+  ValkeyModule_SetModuleOptions(
+      ctx, VALKEYMODULE_OPTIONS_HANDLE_IO_ERRORS | VALKEYMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
+  if (auto done = OpenEngine(ctx, arguments); !done) return done;
+  if (auto done = server::AddAclCategory(ctx); !done) return done;
+  if (auto done = server::RegisterStringType(ctx); !done) return done;
+  if (auto done = server::RegisterHashType(ctx); !done) return done;
+  if (auto done = server::RegisterListType(ctx); !done) return done;
+  if (auto done = server::RegisterZSetType(ctx); !done) return done;
+  for (const auto& commands :
+       {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
+        commands::ZSetCommands(), commands::AdminCommands()}) {
+    if (auto done = server::RegisterCommands(ctx, commands); !done) return done;
+  }
+  if (auto done = server::Dispatcher::Start(ctx); !done) return done;
+  if (auto done = server::StartSaveSupport(ctx); !done) return done;
+  commands::StartAdmin();
+  commands::FollowNumberDialect();
+  server::RegisterInfo(ctx);
+  return server::StartEvents(ctx);
+}
+
+}  // namespace
+}  // namespace flash
+
+extern "C" {
+
+__attribute__((visibility("default"))) int ValkeyModule_OnLoad(ValkeyModuleCtx* ctx,
+                                                               ValkeyModuleString** argv,
+                                                               int argc) {
+  if (ValkeyModule_Init(ctx, "flash", 1, VALKEYMODULE_APIVER_1) == VALKEYMODULE_ERR) {
+    return VALKEYMODULE_ERR;
+  }
+  const flash::Result<void> loaded = flash::Load(ctx, {argv, static_cast<size_t>(argc)});
+  if (!loaded) {
+    // Empty where the server has said itself what is wrong with its configuration.
+    const std::string& why = loaded.error().message;
+    if (!why.empty()) flash::vk::Log(ctx, flash::vk::LogLevel::kWarning, "cannot load: " + why);
+    if (flash::server::Engine::IsOpen()) flash::server::Engine::Close();
+    return VALKEYMODULE_ERR;
+  }
+  flash::vk::Log(ctx, flash::vk::LogLevel::kNotice, "valkey-flash " FLASH_VERSION " loaded");
+  return VALKEYMODULE_OK;
+}
+
+__attribute__((visibility("default"))) int ValkeyModule_OnUnload(ValkeyModuleCtx* /*ctx*/) {
+  return VALKEYMODULE_OK;
+}
+
+}  // extern "C"

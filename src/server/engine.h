@@ -1,0 +1,90 @@
+// engine.h: the parts of one running module, put together: settings, file, I/O threads, block pool.
+//
+// The only global of the module; everything in server/ and commands/ reaches the pool through it.
+// Opened at load by module.cc, closed by the shutdown event. Knows no command.
+// Thread: main.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "blocks/block_pool.h"
+#include "io/backend.h"
+#include "server/settings.h"
+#include "values/value_counters.h"
+
+namespace flash::io {
+class FlashFile;
+}
+
+namespace flash::server {
+
+enum class ModuleState : uint8_t { kRecovering, kReady, kError };
+
+/// Counts that belong to no lower layer, and those of the values; shown by INFO.
+struct ServerCounters : values::ValueCounters {
+  uint64_t parked_now = 0;
+  uint64_t parked_total = 0;
+  uint64_t parked_disconnected = 0;  // Clients that left while parked.
+  uint64_t flashio_errors = 0;       // FLASHIO replies.
+  uint64_t flashfull_errors = 0;     // FLASHFULL replies.
+  uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
+};
+
+class Engine {
+ public:
+  /// The engine of this process; only while IsOpen, and afterwards for its counters.
+  static Engine& Get();
+  /// Between Open and Close.
+  [[nodiscard]] static bool IsOpen();
+
+  /// Opens file, threads and pool as `settings` say and installs them as Get(). Errors, one line
+  /// for people: kUnsupported, kLocked, kForeign, kNoSpace, kIo, kInvalid; nothing stays open.
+  [[nodiscard]] static Result<void> Open(const Settings& settings);
+
+  /// Ends the I/O threads, for good. The server exits next, or the load is given up.
+  static void Close();
+
+  /// Lets a setting that changed at run time take effect.
+  void ApplySettings();
+
+  /// Asks the store for a pass over segments with at least `dead_percent_min` percent of dead
+  /// bytes. Returns a number for CompactionDone.
+  uint64_t RequestCompaction(uint32_t dead_percent_min);
+  /// Has a pass ended that began after the request which returned `pass`? Ask until it has.
+  [[nodiscard]] bool CompactionDone(uint64_t pass);
+
+  [[nodiscard]] blocks::BlockPool& pool() { return *pool_; }
+  [[nodiscard]] io::Backend& backend() { return *backend_; }
+  /// The tier file; what a forked child reopens to read from.
+  [[nodiscard]] const io::FlashFile& file() const { return *file_; }
+  [[nodiscard]] Settings& settings() { return settings_; }
+  [[nodiscard]] const base::Clock& clock() const { return clock_; }
+  [[nodiscard]] ModuleState state() const { return state_; }
+  void set_state(ModuleState state) { state_ = state; }
+  [[nodiscard]] ServerCounters& counters() { return counters_; }
+  /// Does the server run as part of a cluster?
+  [[nodiscard]] bool cluster_enabled() const { return cluster_enabled_; }
+  void set_cluster_enabled(bool enabled) { cluster_enabled_ = enabled; }
+
+ private:
+  Engine();
+  ~Engine();
+  [[nodiscard]] Result<void> OpenParts();
+
+  Settings settings_;
+  base::SystemClock clock_;
+  ModuleState state_ = ModuleState::kRecovering;
+  bool cluster_enabled_ = false;
+  ServerCounters counters_;
+  uint64_t pass_requested_ = 0;  // The last answer of RequestCompaction.
+  uint64_t pass_seen_ = 0;       // passes_done() when the store was last asked for one.
+  std::unique_ptr<io::FlashFile> file_;
+  std::unique_ptr<io::Backend> backend_;
+  std::unique_ptr<blocks::BlockPool> pool_;
+};
+
+}  // namespace flash::server

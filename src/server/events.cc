@@ -1,0 +1,274 @@
+// events.cc: subscriptions and the three rhythms: per turn of the event loop, 100 Hz while there is
+// work that no completion announces, 10 Hz always.
+//
+// See events.h. Thread: main.
+#include "server/events.h"
+
+#include <array>
+#include <string>
+
+#include "io/wait.h"
+#include "server/background.h"
+#include "server/deferred_free.h"
+#include "server/engine.h"
+#include "server/health_log.h"
+#include "server/pressure.h"
+#include "vk/call_reply.h"
+#include "vk/detached_context.h"
+#include "vk/log.h"
+
+namespace flash::server {
+namespace {
+
+using blocks::BlockPool;
+
+constexpr uint64_t kSliceUs = 500;
+constexpr uint64_t kPressurePeriodUs = 1000;
+constexpr uint64_t kCronPeriodUs = 90'000;  // The server's cron runs 1 to 500 times a second.
+/// Below it a segment costs more to move than it gives; what room demands is the store's own
+/// business.
+constexpr uint32_t kCronDeadPercentMin = 25;
+constexpr mstime_t kTickMs = 10;
+constexpr mstime_t kSoonMs = 1;
+
+struct EventState {
+  vk::DetachedContext* detached = nullptr;
+  std::array<TurnHook, 4> hooks{};
+  size_t hook_count = 0;
+  bool tick_armed = false;
+  bool frozen = false;
+  uint64_t maxmemory = 0;
+  uint64_t pressure_limit = 0;
+  uint64_t pressure_us = 0;
+  uint64_t slices_rest_until_us = 0;
+  uint64_t cron_us = 0;
+  uint64_t compaction_us = 0;
+};
+constinit EventState state;
+
+BlockPool& Pool() { return Engine::Get().pool(); }
+
+void Tick(ValkeyModuleCtx* ctx, void* data);
+
+/// Freeing and long jobs get at most half of the main thread: after a slice they rest for as long
+/// as it took. False: they rest, and may have work.
+bool RunSlices(BlockPool::Deliver deliver) {
+  const base::Clock& clock = Engine::Get().clock();
+  const uint64_t start_us = clock.NowUs();
+  if (start_us < state.slices_rest_until_us) return false;
+  DeferredFree::Drain(kSliceUs);
+  if (deliver == BlockPool::Deliver::kCallbacks) Background::Run(kSliceUs);
+  const uint64_t end_us = clock.NowUs();
+  state.slices_rest_until_us = end_us + (end_us - start_us);
+  return true;
+}
+
+void LogHealth(ValkeyModuleCtx* ctx, uint64_t now_us) {
+  // raw new: never destroyed, as everything that may be used while the server exits.
+  static HealthLog* const health = new HealthLog;
+  for (const std::string& line : health->Look(Pool().store().stats(), now_us)) {
+    vk::Log(ctx, vk::LogLevel::kWarning, line);
+  }
+}
+
+void FollowPressure(uint64_t now_us) {
+  if (now_us - state.pressure_us < kPressurePeriodUs) return;
+  state.pressure_us = now_us;
+  PressureInput input;
+  input.maxmemory = state.maxmemory;
+  if (input.maxmemory != 0) {
+    input.used_ratio = static_cast<double>(ValkeyModule_GetUsedMemoryRatio());
+    input.hot_bytes = Pool().stats().hot_bytes;
+    input.cache_bytes = Engine::Get().settings().cache_size_bytes;
+  }
+  const uint64_t limit = PressureLimit(input);
+  if (limit == state.pressure_limit) return;
+  state.pressure_limit = limit;
+  Pool().SetPressureLimit(limit);
+}
+
+/// One step of everything that moves in the background.
+void Turn(ValkeyModuleCtx* ctx, BlockPool::Deliver deliver) {
+  Pool().Drive(deliver);
+  const uint64_t now_us = Engine::Get().clock().NowUs();
+  LogHealth(ctx, now_us);
+  FollowPressure(now_us);
+  const bool ran = RunSlices(deliver);
+  const bool soon = !ran || Background::Wanted() || DeferredFree::Pending() != 0;
+  if (state.tick_armed || !(soon || Pool().WantsDrive())) return;
+  // The event loop may sleep for long now, and nothing else would wake it.
+  state.tick_armed = true;
+  ValkeyModule_CreateTimer(ctx, soon ? kSoonMs : kTickMs, Tick, nullptr);
+}
+
+void RunHooks(ValkeyModuleCtx* ctx) {
+  for (size_t i = 0; i < state.hook_count; ++i) state.hooks[i](ctx);
+}
+
+void Tick(ValkeyModuleCtx* ctx, void* /*data*/) {
+  state.tick_armed = false;
+  if (Engine::IsOpen()) Turn(ctx, BlockPool::Deliver::kCallbacks);
+}
+
+/// The eventfd. It also becomes readable in the loops that the server nests into slow scripts and
+/// loading, where the keyspace must be left alone.
+void OnCompletions(int /*fd*/, void* /*data*/, int /*mask*/) {
+  if (!Engine::IsOpen()) return;
+  ValkeyModuleCtx* const ctx = state.detached->get();
+  constexpr uint32_t kNested = VALKEYMODULE_CTX_FLAGS_LUA | VALKEYMODULE_CTX_FLAGS_MULTI |
+                               VALKEYMODULE_CTX_FLAGS_LOADING |
+                               VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
+  const bool nested = (vk::ContextFlags(ctx) & kNested) != 0;
+  Turn(ctx, nested ? BlockPool::Deliver::kQueueOnly : BlockPool::Deliver::kCallbacks);
+}
+
+/// The descriptor of reads that this thread handed to the device itself.
+void OnOwnCompletion(int fd, void* data, int mask) {
+  io::DrainEventFd(fd);
+  OnCompletions(fd, data, mask);
+}
+
+/// Fires in the outermost loop only, so never while loading.
+void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
+  if (sub != VALKEYMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP || !Engine::IsOpen()) return;
+  Engine& engine = Engine::Get();
+  // A server that had nothing to load was never told of an end.
+  if (engine.state() == ModuleState::kRecovering) engine.set_state(ModuleState::kReady);
+  Turn(ctx, BlockPool::Deliver::kCallbacks);
+  RunHooks(ctx);
+}
+
+/// The server says it by INFO or CONFIG alone; asked at load and after each CONFIG SET.
+uint64_t AskMaxmemory(ValkeyModuleCtx* ctx) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "maxmemory"));
+  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return 0;
+  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
+  size_t bytes = 0;
+  const char* const text =
+      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
+  return text == nullptr ? 0 : std::strtoull(std::string(text, bytes).c_str(), nullptr, 10);
+}
+
+/// Children are asked about, not counted: a debugger's fork is born and never dies, as far as
+/// events go.
+void FollowChildren(uint32_t flags) {
+  if (!state.frozen || (flags & VALKEYMODULE_CTX_FLAGS_ACTIVE_CHILD) != 0) return;
+  state.frozen = false;
+  Pool().Thaw();
+}
+
+void CompactFromTimeToTime(uint64_t now_us) {
+  const uint64_t period_us = uint64_t{Engine::Get().settings().compaction_interval_sec} * 1'000'000;
+  if (now_us - state.compaction_us < period_us) return;
+  state.compaction_us = now_us;
+  Engine::Get().RequestCompaction(kCronDeadPercentMin);
+}
+
+void OnCron(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*/, void* /*data*/) {
+  if (!Engine::IsOpen()) return;
+  const uint64_t now_us = Engine::Get().clock().NowUs();
+  if (now_us - state.cron_us < kCronPeriodUs) return;
+  state.cron_us = now_us;
+  const uint32_t flags = vk::ContextFlags(ctx);
+  FollowChildren(flags);
+  // The flag is missing on a replica that ignores maxmemory.
+  const bool counts = (flags & VALKEYMODULE_CTX_FLAGS_MAXMEMORY) != 0;
+  if (!counts) {
+    state.maxmemory = 0;
+  } else if (state.maxmemory == 0) {
+    state.maxmemory = AskMaxmemory(ctx);
+  }
+  CompactFromTimeToTime(now_us);
+}
+
+void OnFork(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
+  if (!Engine::IsOpen()) return;
+  if (sub == VALKEYMODULE_SUBEVENT_FORK_CHILD_BORN) {
+    state.frozen = true;
+    Pool().Freeze();
+  } else {
+    FollowChildren(vk::ContextFlags(ctx));
+  }
+}
+
+void OnLoading(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t sub,
+               void* /*data*/) {
+  if (!Engine::IsOpen()) return;
+  Engine& engine = Engine::Get();
+  const bool started = sub == VALKEYMODULE_SUBEVENT_LOADING_RDB_START ||
+                       sub == VALKEYMODULE_SUBEVENT_LOADING_AOF_START ||
+                       sub == VALKEYMODULE_SUBEVENT_LOADING_REPL_START;
+  const ModuleState from = started ? ModuleState::kReady : ModuleState::kRecovering;
+  const ModuleState to = started ? ModuleState::kRecovering : ModuleState::kReady;
+  if (engine.state() == from) engine.set_state(to);
+}
+
+void OnLoadingProgress(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*/,
+                       void* /*data*/) {
+  if (!Engine::IsOpen()) return;
+  Turn(ctx, BlockPool::Deliver::kQueueOnly);
+}
+
+/// After the last save, before the process ends; 9.x does not call OnUnload then.
+void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t /*sub*/,
+                void* /*data*/) {
+  if (!Engine::IsOpen()) return;
+  io::Backend& backend = Engine::Get().backend();
+  ValkeyModule_EventLoopDel(backend.event_fd(), VALKEYMODULE_EVENTLOOP_READABLE);
+  if (backend.owner_event_fd() >= 0) {
+    ValkeyModule_EventLoopDel(backend.owner_event_fd(), VALKEYMODULE_EVENTLOOP_READABLE);
+  }
+  Engine::Close();
+}
+
+void OnConfig(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*/, void* /*data*/) {
+  state.maxmemory = AskMaxmemory(ctx);
+}
+
+}  // namespace
+
+Result<void> StartEvents(ValkeyModuleCtx* ctx) {
+  // raw new: kept for the process's life, because the server's API must not be used at exit.
+  state.detached = new vk::DetachedContext(ctx);
+  state.maxmemory = AskMaxmemory(ctx);
+  state.compaction_us = Engine::Get().clock().NowUs();
+  const struct {
+    ValkeyModuleEvent event;
+    ValkeyModuleEventCallback callback;
+  } subscriptions[] = {
+      {ValkeyModuleEvent_EventLoop, OnEventLoop},
+      {ValkeyModuleEvent_CronLoop, OnCron},
+      {ValkeyModuleEvent_ForkChild, OnFork},
+      {ValkeyModuleEvent_Loading, OnLoading},
+      {ValkeyModuleEvent_Shutdown, OnShutdown},
+      {ValkeyModuleEvent_Config, OnConfig},
+      {ValkeyModuleEvent_LoadingProgress, OnLoadingProgress},
+  };
+  for (const auto& [event, callback] : subscriptions) {
+    if (ValkeyModule_SubscribeToServerEvent(ctx, event, callback) != VALKEYMODULE_OK) {
+      return Error{Code::kUnsupported,
+                   "the server does not offer event " + std::to_string(event.id)};
+    }
+  }
+  const io::Backend& backend = Engine::Get().backend();
+  const auto watch = [](int fd, ValkeyModuleEventLoopFunc callback) {
+    return ValkeyModule_EventLoopAdd(fd, VALKEYMODULE_EVENTLOOP_READABLE, callback, nullptr) ==
+           VALKEYMODULE_OK;
+  };
+  if (!watch(backend.event_fd(), OnCompletions) ||
+      (backend.owner_event_fd() >= 0 && !watch(backend.owner_event_fd(), OnOwnCompletion))) {
+    return Error{Code::kUnsupported, "the server's event loop has no room for another descriptor"};
+  }
+  return {};
+}
+
+void AddTurnHook(TurnHook hook) {
+  FLASH_CHECK(state.hook_count < state.hooks.size());
+  state.hooks[state.hook_count++] = hook;
+}
+
+uint64_t PressureLimitInForce() { return state.pressure_limit; }
+
+ValkeyModuleCtx* DetachedContext() { return state.detached->get(); }
+
+}  // namespace flash::server

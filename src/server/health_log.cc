@@ -1,0 +1,37 @@
+// health_log.cc: see health_log.h.
+//
+// Thread: main.
+#include "server/health_log.h"
+
+namespace flash::server {
+
+void HealthLog::LookAt(Kind& kind, uint64_t count, uint64_t now_us, const char* what,
+                       std::vector<std::string>* lines) {
+  if (count == kind.said) return;
+  if (kind.said_us != 0 && now_us - kind.said_us < kQuietUs) return;
+  lines->push_back(std::to_string(count - kind.said) + " " + what + " (" + std::to_string(count) +
+                   " since start)");
+  kind = {count, now_us};
+}
+
+std::vector<std::string> HealthLog::Look(const store::RecordStore::Stats& stats, uint64_t now_us) {
+  std::vector<std::string> lines;
+  LookAt(checksum_, stats.checksum_errors, now_us,
+         "checksum errors: records read from the tier are not what was written; they are answered "
+         "with FLASHIO",
+         &lines);
+  LookAt(read_, stats.read_errors, now_us, "failed reads from the tier, answered with FLASHIO",
+         &lines);
+  LookAt(timeout_, stats.read_timeouts, now_us,
+         "reads from the tier without an answer within flash.io-timeout-ms", &lines);
+  LookAt(write_, stats.write_errors, now_us,
+         "failed writes to the tier; values stay in RAM and writing is tried again", &lines);
+  if (stats.writes_failing != writes_failing_) {
+    writes_failing_ = stats.writes_failing;
+    lines.push_back(writes_failing_ ? "the tier cannot be written now: nothing is demoted"
+                                    : "the tier can be written again");
+  }
+  return lines;
+}
+
+}  // namespace flash::server

@@ -1,0 +1,18 @@
+// pressure.cc: see pressure.h.
+//
+// Thread: any.
+#include "server/pressure.h"
+
+#include <algorithm>
+
+namespace flash::server {
+
+uint64_t PressureLimit(const PressureInput& input) {
+  if (input.maxmemory == 0) return 0;
+  const double headroom = (0.95 - input.used_ratio) * static_cast<double>(input.maxmemory);
+  const double bound = (static_cast<double>(input.hot_bytes) + headroom) / 1.1;
+  if (bound >= static_cast<double>(input.cache_bytes)) return 0;
+  return static_cast<uint64_t>(std::max(bound, static_cast<double>(kPressureFloorBytes)));
+}
+
+}  // namespace flash::server

@@ -1,0 +1,30 @@
+// pressure.h: how much of the cache may stay in RAM while the server itself nears its maxmemory.
+//
+// An allkeys policy frees memory by deleting keys, noeviction by refusing writes; demoting a block
+// instead loses nothing. So the cache gives way before the server's limit is met. Pure arithmetic;
+// the figures come from events.cc. Decision: docs/adr/0005. Thread: any.
+#pragma once
+
+#include <cstdint>
+
+namespace flash::server {
+
+struct PressureInput {
+  uint64_t maxmemory = 0;    // 0: no limit.
+  double used_ratio = 0;     // Counted memory / maxmemory, as eviction sees it.
+  uint64_t hot_bytes = 0;    // Of the cache; part of the counted memory.
+  uint64_t cache_bytes = 0;  // The setting.
+};
+
+/// Smallest bound that pressure alone imposes.
+inline constexpr uint64_t kPressureFloorBytes = 1u << 20;
+
+/// The cache bound for now; 0 where the setting itself is tight enough.
+///
+/// The cache may hold what it holds now plus the distance to 95 % of maxmemory (the 5 % are for
+/// what grows between two looks: keys, clients' buffers), less a tenth, by which hot bytes may
+/// exceed their bound. It is computed long before memory is short, so that a burst of writes meets
+/// the bound and not the server's limit.
+[[nodiscard]] uint64_t PressureLimit(const PressureInput& input);
+
+}  // namespace flash::server
