@@ -1,0 +1,235 @@
+// io_bench.cc: 4 KiB random reads through the device and through the I/O threads, at depth 1
+// and 50.
+//
+// bench_io_bench --file=PATH [--bytes=2147483648] [--seconds=3] [--threads=1]
+// PATH becomes a tier file filled with random bytes; it is kept, so that fio can read the same
+// file:
+//   fio --name=r --filename=PATH --size=2g --rw=randread --bs=4k --ioengine=io_uring --direct=1
+//   --iodepth=D
+// Knows nothing above io/. Thread: its own as owner, and the backend's. Figures: docs/adr/0003.
+#include <poll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "io/flash_file.h"
+#include "io/read_buffers.h"
+#include "io/threaded_backend.h"
+#include "io/uring_device.h"
+
+namespace flash {
+namespace {
+
+constexpr uint32_t kReadBytes = 4096;
+const base::SystemClock kClock;
+
+struct Arguments {
+  std::string file;
+  uint64_t bytes = 2 * kGiB;
+  uint64_t seconds = 3;
+  uint32_t threads = 1;
+};
+
+uint64_t CpuUs(int who) {
+  rusage usage{};
+  getrusage(who, &usage);
+  return static_cast<uint64_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000 +
+         static_cast<uint64_t>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/// Latencies and CPU of one run; prints its line when it ends.
+class Run {
+ public:
+  explicit Run(uint64_t seconds)
+      : start_us_(kClock.NowUs()),
+        end_us_(start_us_ + seconds * 1'000'000),
+        cpu_us_(CpuUs(RUSAGE_SELF)),
+        owner_cpu_us_(CpuUs(RUSAGE_THREAD)) {
+    latencies_us_.reserve(1 << 20);
+  }
+  [[nodiscard]] bool over() const { return kClock.NowUs() >= end_us_; }
+  void Note(uint64_t submitted_us) { latencies_us_.push_back(kClock.NowUs() - submitted_us); }
+
+  void Print(const char* name, size_t depth) {
+    const double reads = static_cast<double>(std::max<size_t>(latencies_us_.size(), 1));
+    const double seconds = static_cast<double>(kClock.NowUs() - start_us_) / 1e6;
+    const double cpu_us = static_cast<double>(CpuUs(RUSAGE_SELF) - cpu_us_) / reads;
+    const double owner_us = static_cast<double>(CpuUs(RUSAGE_THREAD) - owner_cpu_us_) / reads;
+    std::sort(latencies_us_.begin(), latencies_us_.end());
+    std::printf(
+        "%-34s depth %2zu: %8.0f IOPS  p50 %4llu us  p99 %4llu us  CPU %5.1f us/read"
+        " (owner %4.1f)\n",
+        name, depth, reads / seconds, At(50), At(99), cpu_us, owner_us);
+    std::fflush(stdout);
+  }
+
+ private:
+  [[nodiscard]] unsigned long long At(size_t percent) const {
+    if (latencies_us_.empty()) return 0;
+    return latencies_us_[(latencies_us_.size() - 1) * percent / 100];
+  }
+
+  uint64_t start_us_;
+  uint64_t end_us_;
+  uint64_t cpu_us_;
+  uint64_t owner_cpu_us_;
+  std::vector<uint64_t> latencies_us_;
+};
+
+[[noreturn]] void Die(const std::string& line) {
+  std::fprintf(stderr, "%s\n", line.c_str());
+  std::exit(1);
+}
+
+void FillFile(const io::FlashFile& file) {
+  auto device = io::UringDevice::Open(file, {});
+  if (!device) Die(device.error().message);
+  io::ReadBuffers buffers({.small_count = 1, .large_count_max = 1});
+  std::byte* data = buffers.Take(kMiB);
+  base::Random random(1);
+  for (size_t i = 0; i < kMiB; i += 8) base::StoreLe<uint64_t>(data + i, random.Next());
+  io::Completion done;
+  for (uint64_t offset = 0; offset + kMiB <= file.capacity_bytes(); offset += kMiB) {
+    base::StoreLe<uint64_t>(data, offset);
+    const io::Request request{.op = io::Op::kWrite, .offset = offset, .data = data, .bytes = kMiB};
+    if (!(*device)->Submit(request)) Die("full");
+    while ((*device)->Reap({&done, 1}, 1'000'000) == 0) {
+    }
+    if (done.result != static_cast<int32_t>(kMiB)) Die("the file cannot be filled");
+  }
+}
+
+uint64_t RandomOffset(base::Random& random, uint64_t bytes) {
+  return random.Below(bytes / kReadBytes) * kReadBytes;
+}
+
+void BenchDevice(const Arguments& arguments, const io::FlashFile& file, const char* name,
+                 const io::UringDevice::Options& options, size_t depth) {
+  io::ReadBuffers buffers({.small_count = 64, .large_count_max = 1});
+  auto device = io::UringDevice::Open(file, options);
+  if (!device) Die(device.error().message);
+  (*device)->LendBuffers(buffers.small_memory());
+  base::Random random(2);
+  std::vector<uint64_t> submitted_us(depth);
+  std::vector<std::byte*> memory(depth);
+  for (std::byte*& buffer : memory) buffer = buffers.Take(kReadBytes);
+  Run run(arguments.seconds);
+  const auto submit = [&](uint64_t slot) {
+    submitted_us[slot] = kClock.NowUs();
+    if (!(*device)->Submit({.op = io::Op::kRead,
+                            .offset = RandomOffset(random, arguments.bytes),
+                            .data = memory[slot],
+                            .bytes = kReadBytes,
+                            .token = slot})) {
+      Die("full");
+    }
+  };
+  for (uint64_t slot = 0; slot < depth; ++slot) submit(slot);
+  std::vector<io::Completion> done(64);
+  while ((*device)->inflight() > 0) {
+    const size_t count = (*device)->Reap(done, 1'000'000);
+    const bool over = run.over();
+    for (size_t i = 0; i < count; ++i) {
+      if (done[i].result != static_cast<int32_t>(kReadBytes)) Die("a read failed");
+      run.Note(submitted_us[done[i].token]);
+      if (!over) submit(done[i].token);
+    }
+  }
+  run.Print(name, depth);
+}
+
+struct ReadTask : io::Task {
+  Run* run = nullptr;
+  std::vector<ReadTask*>* finished = nullptr;
+};
+
+void BenchBackend(const Arguments& arguments, const io::FlashFile& file, size_t depth) {
+  io::UringDeviceFactory factory(&file, {});
+  auto started = io::ThreadedBackend::Start({.threads = arguments.threads}, &factory, &kClock);
+  if (!started) Die(started.error().message);
+  io::Backend& backend = **started;
+  backend.SetTimeoutMs(5000);
+  base::Random random(3);
+  std::vector<ReadTask> tasks(depth);
+  std::vector<ReadTask*> finished;
+  Run run(arguments.seconds);
+  for (ReadTask& task : tasks) {
+    task.kind = io::Task::Kind::kRead;
+    task.bytes = kReadBytes;
+    task.run = &run;
+    task.finished = &finished;
+    task.done = [](io::Task& base) noexcept {
+      auto& self = static_cast<ReadTask&>(base);
+      if (self.result != 0) Die("a read failed");
+      self.run->Note(self.submitted_us);
+      self.finished->push_back(&self);
+    };
+    finished.push_back(&task);
+  }
+  while (!finished.empty() || backend.inflight() > 0) {
+    if (!run.over()) {
+      for (ReadTask* task : finished) {
+        task->offset = RandomOffset(random, arguments.bytes);
+        if (!backend.Submit(task)) Die("busy");
+      }
+    }
+    finished.clear();
+    backend.Kick();
+    backend.Wait(1'000'000);
+    backend.Reap(1000);
+  }
+  run.Print(("backend, " + std::to_string(arguments.threads) + " thread(s)").c_str(), depth);
+}
+
+Arguments Parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const size_t split = word.find('=');
+    const std::string name = word.substr(0, split);
+    const std::string value = split == std::string::npos ? "" : word.substr(split + 1);
+    if (name == "--file") arguments.file = value;
+    if (name == "--bytes") arguments.bytes = std::strtoull(value.c_str(), nullptr, 10);
+    if (name == "--seconds") arguments.seconds = std::strtoull(value.c_str(), nullptr, 10);
+    if (name == "--threads") {
+      arguments.threads = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    }
+  }
+  if (arguments.file.empty()) Die("usage: bench_io_bench --file=PATH [--bytes=] [--seconds=] ...");
+  return arguments;
+}
+
+int Main(int argc, char** argv) {
+  const Arguments arguments = Parse(argc, argv);
+  auto file = io::FlashFile::Open({.path = arguments.file, .capacity_bytes = arguments.bytes});
+  if (!file) Die(file.error().message);
+  if ((*file)->created()) FillFile(**file);
+  const struct {
+    const char* name;
+    io::UringDevice::Options options;
+  } kDevices[] = {
+      {"device, nothing registered",
+       {.register_file = false, .register_buffers = false, .defer_work = false}},
+      {"device, deferred work", {.register_file = false, .register_buffers = false}},
+      {"device, deferred, file", {.register_file = true, .register_buffers = false}},
+      {"device, deferred, file and buffers", {}},
+  };
+  for (const size_t depth : {size_t{1}, size_t{50}}) {
+    for (const auto& device : kDevices) {
+      BenchDevice(arguments, **file, device.name, device.options, depth);
+    }
+    BenchBackend(arguments, **file, depth);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace flash
+
+int main(int argc, char** argv) { return flash::Main(argc, argv); }
