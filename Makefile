@@ -1,0 +1,51 @@
+# The verbs of valkey-flash. Everything goes through the CMake presets (CMakePresets.json); this
+# file only names what people type. `make help` lists it.
+
+PORT ?= 6379
+DIR ?= run-data
+ARGS ?=
+JOBS ?= $(shell nproc)
+PYTHON := /usr/bin/python3
+MODULE := build/libvalkey_flash.so
+
+.PHONY: help setup build debug run test bench demo format lint coverage clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make build              the library: $(MODULE)'
+	@echo 'make run                a server with it in the foreground [PORT=6379] [DIR=run-data] [ARGS=...]'
+	@echo 'make test               unit, simulator and integration tests'
+	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
+	@echo 'make demo               a data set of several times the cache, verified byte by byte'
+	@echo 'make format | lint | coverage | clean'
+
+setup:
+	@scripts/setup
+
+build: setup
+	@scripts/build release valkey_flash
+
+run: build
+	@scripts/run "$(PORT)" "$(DIR)" $(ARGS)
+
+test: setup
+	@scripts/test
+
+bench: setup
+	@scripts/build release
+	@$(PYTHON) scripts/bench.py $(if $(CHECK),--check)
+
+demo: build
+	@$(PYTHON) scripts/demo.py
+
+format: setup
+	@scripts/format
+
+lint: setup
+	@scripts/lint
+
+coverage: setup
+	@scripts/coverage
+
+clean:
+	rm -rf build

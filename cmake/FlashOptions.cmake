@@ -1,0 +1,48 @@
+# Options and compiler flags common to every target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+
+set(FLASH_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
+option(FLASH_FUZZERS "Build the fuzzers of tests/fuzz (clang only)" OFF)
+option(FLASH_UNIT_TESTS "Build the unit tests and the simulator" ON)
+option(FLASH_BENCHMARKS "Build the benchmarks of bench/" OFF)
+option(FLASH_COVERAGE "Instrument for coverage" OFF)
+option(FLASH_WERROR "Treat warnings as errors" ON)
+set(FLASH_VALKEYMODULE_DIR "${PROJECT_SOURCE_DIR}/third_party/valkey" CACHE PATH
+    "Folder that holds valkeymodule.h of valkey 9.1 or newer (scripts/setup fetches one)")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_library(flash_flags INTERFACE)
+target_compile_options(flash_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-omit-frame-pointer)
+target_compile_definitions(flash_flags INTERFACE FLASH_VERSION="${PROJECT_VERSION}")
+target_include_directories(flash_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+if(FLASH_WERROR)
+  target_compile_options(flash_flags INTERFACE -Werror)
+endif()
+if(FLASH_SANITIZE)
+  target_compile_options(flash_flags INTERFACE
+    -fsanitize=${FLASH_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(flash_flags INTERFACE -fsanitize=${FLASH_SANITIZE})
+  if(FLASH_SANITIZE MATCHES "address")
+    target_compile_definitions(flash_flags INTERFACE FLASH_ASAN)
+  elseif(FLASH_SANITIZE MATCHES "thread")
+    target_compile_definitions(flash_flags INTERFACE FLASH_TSAN)
+  endif()
+endif()
+if(FLASH_COVERAGE)
+  target_compile_options(flash_flags INTERFACE --coverage -fprofile-update=atomic)
+  target_link_options(flash_flags INTERFACE --coverage)
+endif()
+if(FLASH_FUZZERS)
+  target_compile_options(flash_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

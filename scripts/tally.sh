@@ -1,0 +1,85 @@
+# tally.sh: runs test suites and adds up what they report; sourced by scripts/test and .ci/run.
+#
+# Counts are read from the machine-readable report of each suite (JUnit), never guessed. A suite
+# that fails ends the caller (set -e); one that reports no test at all counts as failed.
+# shellcheck shell=bash
+
+tally_passed=0
+tally_skipped=0
+
+# add_junit <file>: adds the counts of one report.
+add_junit() {
+  local counts passed skipped failed
+  counts=$(/usr/bin/python3 scripts/junit_counts.py "$1")
+  read -r passed skipped failed <<<"$counts"
+  printf '   %s passed, %s skipped, %s failed\n' "$passed" "$skipped" "$failed"
+  if [ "$failed" -ne 0 ] || [ "$passed" -eq 0 ]; then return 1; fi
+  tally_passed=$((tally_passed + passed))
+  tally_skipped=$((tally_skipped + skipped))
+}
+
+# The sanitizers' run-times of these compilers cannot place their shadow memory where the kernel
+# randomises addresses by 32 bits; some containers forbid to switch that off, and need not.
+steady=()
+if setarch "$(uname -m)" --addr-no-randomize true 2>/dev/null; then
+  steady=(setarch "$(uname -m)" --addr-no-randomize)
+fi
+
+# run_ctest <preset> [ctest arguments...]
+run_ctest() {
+  local preset=$1 report
+  shift
+  report="$PWD/build/$preset/ctest.xml"
+  rm -f "$report"
+  "${steady[@]}" ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
+    --parallel "${JOBS:-$(nproc)}" --output-junit "$report" "$@"
+  add_junit "$report"
+}
+
+# run_pytest <report> [pytest arguments...]: the integration tests; conftest.py has the variables.
+run_pytest() {
+  local report=$1
+  shift
+  rm -f "$report"
+  "${pytest_wrapper[@]}" /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+    -n "${JOBS:-$(nproc)}" --junit-xml="$report" tests/integration "$@"
+  add_junit "$report"
+}
+
+# run_suites [pytest arguments...]: what `make test` is.
+run_suites() {
+  printf '== release library\n'
+  scripts/build release valkey_flash
+  scripts/check_module build/libvalkey_flash.so
+  printf '== unit tests, simulator and structure (debug)\n'
+  scripts/build debug
+  run_ctest debug
+  printf '== integration tests (release library)\n'
+  local -a pytest_wrapper=()
+  run_pytest "$PWD/build/release/pytest.xml" "$@"
+}
+
+# run_sanitized_pytest: the integration tests with the library of the asan preset.
+run_sanitized_pytest() {
+  local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
+  run_pytest "$PWD/build/asan/pytest.xml"
+}
+
+# run_fuzzers: each fuzzer for some seconds, if there are any yet.
+run_fuzzers() {
+  if compgen -G 'tests/fuzz/*_fuzzer.cc' >/dev/null; then
+    run_ctest fuzz -L fuzz
+  fi
+}
+
+# add_step: one check without a report of its own (a linter, say) that succeeded.
+add_step() {
+  tally_passed=$((tally_passed + 1))
+}
+
+# print_tally: the last line of a run; only reached when every suite passed.
+print_tally() {
+  printf '\n'
+  if [ "$tally_skipped" -gt 0 ]; then printf '%s skipped\n' "$tally_skipped"; fi
+  printf '%s passed, 0 failed\n' "$tally_passed"
+}
