@@ -6,16 +6,15 @@
 
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "commands/demotion.h"
 #include "server/engine.h"
-#include "server/errors.h"
 #include "server/events.h"
-#include "server/type_registry.h"
 #include "vk/blocked_client.h"
-#include "vk/key.h"
 #include "vk/string.h"
 
 namespace flash::commands {
@@ -23,81 +22,14 @@ namespace {
 
 using server::Engine;
 
-constexpr uint64_t kDemoteWaitUsMax = 30'000'000;
-constexpr uint64_t kDemoteSliceUs = 500;  // Of a value of many blocks, per turn of the event loop.
-constexpr size_t kDemotePortion = 16;     // Blocks between two looks at the clock.
-constexpr const char* kOk = "OK";
-constexpr const char* kMissing = "ERR key does not exist";
-constexpr const char* kInUse =
-    "ERR the value was used all the time and did not leave RAM; nothing is lost";
-constexpr const char* kWriteFailing =
-    "FLASHIO the value could not be written to flash (device error); it stays in RAM";
-constexpr const char* kDemoteFull = "FLASHFULL no room on flash; the value stays in RAM";
-
-/// What a step of a waiting command says: null, not yet; else a simple string or an error to reply.
-using Answer = const char*;
-
-bool IsError(Answer answer) { return answer != kOk; }
+bool IsError(Answer answer) {
+  // An error begins with its code and a space; a simple string here is one word.
+  return std::strchr(answer, ' ') != nullptr;
+}
 
 int ReplyAnswer(ValkeyModuleCtx* ctx, Answer answer) {
   return IsError(answer) ? ValkeyModule_ReplyWithError(ctx, answer)
                          : ValkeyModule_ReplyWithSimpleString(ctx, answer);
-}
-
-// --- Demotion
-// -------------------------------------------------------------------------------------
-
-/// The blocks of the value at `key`. An answer if there is nothing to demote.
-Answer BlocksOf(ValkeyModuleCtx* ctx, ValkeyModuleString* key, std::vector<BlockId>* ids) {
-  const vk::Key open(ctx, key, vk::Key::kPeek);
-  if (!open.exists()) return kMissing;
-  const server::FlashType* const type = server::TypeRegistry::Find(open.module_type());
-  if (type == nullptr) return server::errors::kWrongType;
-  type->append_blocks(open.module_value(), ids);
-  return nullptr;
-}
-
-bool AllCold(const std::vector<BlockId>& ids) {
-  const blocks::BlockPool& pool = Engine::Get().pool();
-  for (const BlockId id : ids) {
-    if (pool.StateOf(id) != blocks::BlockState::kCold) return false;
-  }
-  return true;
-}
-
-bool AllOnFlash(const std::vector<BlockId>& ids) {
-  const blocks::BlockPool& pool = Engine::Get().pool();
-  for (const BlockId id : ids) {
-    if (!pool.IsOnFlash(id)) return false;
-  }
-  return true;
-}
-
-uint64_t WriteErrors() { return Engine::Get().pool().store().stats().write_errors; }
-
-/// Sends what is hot on its way, as much as a slice of time allows, again if it came back
-/// meanwhile. `write_errors`: as it was when the command came, since what failed before says
-/// nothing about now.
-Answer StepDemotion(ValkeyModuleCtx* ctx, ValkeyModuleString* key, uint64_t write_errors) {
-  std::vector<BlockId> ids;
-  if (const Answer answer = BlocksOf(ctx, key, &ids)) return answer;
-  Engine& engine = Engine::Get();
-  blocks::BlockPool& pool = engine.pool();
-  const uint64_t deadline_us = engine.clock().NowUs() + kDemoteSliceUs;
-  size_t sent_now = 0;
-  for (const BlockId id : ids) {
-    const Result<bool> sent = pool.Demote(id);
-    if (!sent && sent.code() == Code::kBusy) break;
-    if (!sent) return kDemoteFull;
-    if (!*sent) continue;
-    ++engine.counters().commanded_demotions;
-    if (++sent_now % kDemotePortion == 0 && engine.clock().NowUs() >= deadline_us) break;
-  }
-  pool.store().Flush();
-  if (AllOnFlash(ids)) return kOk;
-  const store::RecordStore::Stats& store = pool.store().stats();
-  const bool failed = store.writes_failing && store.write_errors != write_errors;
-  return failed ? kWriteFailing : nullptr;
 }
 
 void NoteEvicted(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
@@ -109,10 +41,9 @@ void NoteEvicted(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
 
 struct Waiter {
   vk::BlockedClient client;
-  vk::String key;  // Of a demotion.
+  vk::String key;  // Of a demotion; none: a compaction's.
   int db = 0;
-  uint64_t deadline_us = 0;
-  uint64_t write_errors = 0;
+  Demotion demotion;
   uint64_t pass = 0;  // Of a compaction: done when so many passes are.
 };
 
@@ -122,13 +53,10 @@ std::vector<Waiter>& Waiters() {
   return *waiters;
 }
 
-Answer Step(ValkeyModuleCtx* ctx, const Waiter& waiter) {
-  Engine& engine = Engine::Get();
-  if (!waiter.key) return engine.CompactionDone(waiter.pass) ? kOk : nullptr;
+Answer Step(ValkeyModuleCtx* ctx, Waiter& waiter) {
+  if (!waiter.key) return Engine::Get().CompactionDone(waiter.pass) ? kOk : nullptr;
   ValkeyModule_SelectDb(ctx, waiter.db);
-  const Answer answer = StepDemotion(ctx, waiter.key.get(), waiter.write_errors);
-  if (answer != nullptr) return answer;
-  return engine.clock().NowUs() < waiter.deadline_us ? nullptr : kInUse;
+  return waiter.demotion.Step(ctx, waiter.key.get());
 }
 
 void LookAfterWaiters(ValkeyModuleCtx* ctx) {
@@ -155,13 +83,13 @@ void OnDisconnect(ValkeyModuleCtx* /*ctx*/, ValkeyModuleBlockedClient* client) {
   });
 }
 
-/// Parks the client if that may be; false: wait here.
-bool Park(ValkeyModuleCtx* ctx, Waiter&& waiter) {
+/// Parks the client if that may be, and takes `waiter` over; false: wait here, it is untouched.
+bool Park(ValkeyModuleCtx* ctx, Waiter* waiter) {
   if ((vk::ContextFlags(ctx) & vk::kNoBlockingFlags) != 0) return false;
-  waiter.client = vk::BlockedClient::Block(ctx, ReplyLate, nullptr);
-  if (!waiter.client) return false;
-  waiter.client.OnDisconnect(OnDisconnect);
-  Waiters().push_back(std::move(waiter));
+  waiter->client = vk::BlockedClient::Block(ctx, ReplyLate, nullptr);
+  if (!waiter->client) return false;
+  waiter->client.OnDisconnect(OnDisconnect);
+  Waiters().push_back(std::move(*waiter));
   return true;
 }
 
@@ -181,30 +109,19 @@ int DebugState(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/
 }
 
 int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
-  std::vector<BlockId> ids;
-  if (const Answer answer = BlocksOf(ctx, argv[1], &ids)) return ReplyAnswer(ctx, answer);
-  if (ids.empty()) return ReplyAnswer(ctx, kOk);  // Too small to tier: it has no blocks.
-  if (AllCold(ids) && AllOnFlash(ids)) {
-    return ValkeyModule_ReplyWithSimpleString(ctx, "ALREADY_COLD");
-  }
-  const uint64_t write_errors = WriteErrors();
-  Answer answer = StepDemotion(ctx, argv[1], write_errors);
+  Waiter waiter;
+  Demotion& demotion = waiter.demotion;
+  if (const Answer answer = demotion.Start(ctx, argv[1])) return ReplyAnswer(ctx, answer);
+  Answer answer = demotion.Step(ctx, argv[1]);
   if (answer == nullptr) {
-    Engine& engine = Engine::Get();
-    Waiter waiter;
     waiter.key = vk::String::Hold(argv[1]);
     waiter.db = ValkeyModule_GetSelectedDb(ctx);
-    waiter.write_errors = write_errors;
-    waiter.deadline_us = engine.clock().NowUs() + kDemoteWaitUsMax;
-    if (Park(ctx, std::move(waiter))) return VALKEYMODULE_OK;
-    engine.pool().DriveUntil(
-        blocks::WaitCause::kDemoteCommand,
-        [&] {
-          answer = StepDemotion(ctx, argv[1], write_errors);
-          return answer != nullptr;
-        },
-        kDemoteWaitUsMax);
-    if (answer == nullptr) answer = kInUse;
+    if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
+    const auto arrived = [&] {
+      answer = demotion.Step(ctx, argv[1]);
+      return answer != nullptr;
+    };
+    Engine::Get().pool().DriveUntil(blocks::WaitCause::kDemoteCommand, arrived, 0);
   }
   if (!IsError(answer)) NoteEvicted(ctx, argv[1]);
   return ReplyAnswer(ctx, answer);
@@ -215,7 +132,7 @@ int CompactionTrigger(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /
   Waiter waiter;
   waiter.pass = engine.RequestCompaction(0);
   const uint64_t pass = waiter.pass;
-  if (Park(ctx, std::move(waiter))) return VALKEYMODULE_OK;
+  if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
   engine.pool().DriveUntil(blocks::WaitCause::kOther, [&] { return engine.CompactionDone(pass); });
   return ReplyAnswer(ctx, kOk);
 }

@@ -4,8 +4,6 @@ The module asks the folder of FLASH_TEST_HOLD at its pause points (src/server/pa
 `fetch`, before a parked command's first read; `release`, when it lacks nothing any more.
 """
 
-import redis
-
 from conftest import wait_until
 from harness.resp import Connection
 
@@ -49,18 +47,8 @@ def send_and_park(node, *args, db=0, resp3=False, parked=1):
     return connection
 
 
-def _demote(client, key, tries=10):
-    """Goes on where it stopped: 30 s are few for a million elements in a sanitized server."""
-    for left in reversed(range(tries)):
-        try:
-            return client.execute_command("FLASH.DEBUG.DEMOTE", key)
-        except redis.ResponseError as error:
-            if not left or "used all the time" not in str(error):
-                raise
-
-
 def chill(node, *keys, db=0):
     """Sends the values of `keys` to flash."""
     client = node.connect(db=db)
     for key in keys:
-        assert _demote(client, key) in (b"OK", b"ALREADY_COLD")
+        assert client.execute_command("FLASH.DEBUG.DEMOTE", key) in (b"OK", b"ALREADY_COLD")
