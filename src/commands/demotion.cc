@@ -1,4 +1,6 @@
 // demotion.cc: see demotion.h.
+//
+// Knows values only as lists of blocks. Thread: main.
 #include "commands/demotion.h"
 
 #include <algorithm>
