@@ -40,6 +40,7 @@ class Texts {
       into = many_.data();
     }
     for (size_t i = 0; i < count; ++i) into[i] = ctx.Text(static_cast<int>(i));
+    into[0] = ctx.spec().name;  // Errors name the command, however the client spelt it.
     all_ = {into, count};
   }
   Texts(const Texts&) = delete;

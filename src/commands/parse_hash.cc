@@ -17,11 +17,16 @@ struct Unit {
   bool absolute = false;
 };
 
+/// The whole word: a field that goes on behind a zero byte is another field, and data.
+bool IsWholeWord(std::string_view text, std::string_view lower_case) {
+  return text.size() == lower_case.size() && IsWord(text, lower_case);
+}
+
 std::optional<Unit> UnitOf(std::string_view word) {
-  if (IsWord(word, "ex")) return Unit{1000, false};
-  if (IsWord(word, "px")) return Unit{1, false};
-  if (IsWord(word, "exat")) return Unit{1000, true};
-  if (IsWord(word, "pxat")) return Unit{1, true};
+  if (IsWholeWord(word, "ex")) return Unit{1000, false};
+  if (IsWholeWord(word, "px")) return Unit{1, false};
+  if (IsWholeWord(word, "exat")) return Unit{1000, true};
+  if (IsWholeWord(word, "pxat")) return Unit{1, true};
   return std::nullopt;
 }
 
@@ -41,7 +46,7 @@ Result<HSetRequest> ParseHSet(Args args, int64_t now_ms) {
   request.pairs_end = args.size();
   const size_t count = args.size() - kFirstPair;
   if (count % 2 == 1) {
-    if (count < 3 || !IsWord(args.back(), "keepttl")) return ArityError(args[0]);
+    if (count < 3 || !IsWholeWord(args.back(), "keepttl")) return ArityError(args[0]);
     request.pairs_end = args.size() - 1;
     return request;
   }

@@ -42,6 +42,23 @@ def test_words_of_the_clause_are_data_elsewhere(node):
     assert pairs_of(node.client, "h") == {b"EX": b"10", b"f": b"v", b"PX": b"1", b"KEEPTTL": b"v"}
 
 
+def test_a_field_that_only_begins_like_a_word_of_the_clause_is_data(node):
+    assert node.call("FLASH.HSET", "h", "f", "v", b"ex\0z", "10") == 2
+    assert node.call("PTTL", "h") == -1
+    assert pairs_of(node.client, "h") == {b"f": b"v", b"ex\0z": b"10"}
+    reply = Connection(node.port).call("FLASH.HSET", "h", "f", "v", b"KEEPTTL\0z")
+    assert reply.value == b"ERR wrong number of arguments for 'FLASH.HSET' command"
+
+
+@pytest.mark.parametrize("words", [
+    ("flash.hset", "k", "a", "1", "b"), ("flash.lpop", "k", "1", "2"), ("flash.lpop",),
+    ("flash.zrank", "z", "m", "withscore", "x"), ("flash.zunionstore", "d", "0", "a")])
+def test_errors_name_the_command_however_it_was_spelt(node, words):
+    connection = Connection(node.port)
+    typed, upper = connection.call(*words), connection.call(words[0].upper(), *words[1:])
+    assert typed.value == upper.value and words[0].upper().encode() in typed.value
+
+
 def test_bad_clauses_change_nothing(node):
     connection = Connection(node.port)
     node.call("FLASH.HSET", "h", "f", "v")
