@@ -124,6 +124,9 @@ class BlockPool {
   /// ones, Resize, Free, Demote, the end of a Fetch).
   [[nodiscard]] virtual Bytes Read(BlockId id) const = 0;
 
+  /// While quiet, Touch is Read: whoever only plans a command does not use its blocks.
+  virtual void SetQuiet(bool /*quiet*/) {}
+
   /// Read, and says so to the eviction policy: one use by a command. Counts a hit, unless it is the
   /// use for which a fetch under way counted a miss.
   [[nodiscard]] virtual Bytes Touch(BlockId id) = 0;

@@ -40,8 +40,11 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
     const HotBlock* hot = table_.HotOf(id);
     return hot->bytes();
   }
+  void SetQuiet(bool quiet) override { quiet_ = quiet; }
   [[nodiscard]] Bytes Touch(BlockId id) override {
     HotBlock* hot = table_.HotOf(id);
+    if (quiet_) [[unlikely]]
+      return hot->bytes();
     const bool was_miss = table_.Has(id, BlockTable::Flag::kHeld) && core_.TakeMiss(id);
     if (was_miss) [[unlikely]]
       return hot->bytes();
@@ -120,6 +123,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
 
   BlockTable table_;  // First: the hot path needs nothing else.
   Stats stats_;
+  bool quiet_ = false;
   const base::Clock& clock_;
   io::Backend* const backend_;
   Deliveries deliveries_;

@@ -19,12 +19,6 @@ using values::Missing;
 constexpr uint32_t kFreedAtOnce = 256;
 constexpr uint32_t kFreedPerStep = 32;
 
-int OpenMode(const Context& ctx, Context::Access access) {
-  if (ctx.planning()) return vk::Key::kPeek;
-  return access == Context::Access::kWrite ? VALKEYMODULE_READ | VALKEYMODULE_WRITE
-                                           : VALKEYMODULE_READ;
-}
-
 values::Env MakeEnv() {
   values::Env env;
   env.store = &Engine::Get().pool();
@@ -77,7 +71,7 @@ const values::Env& TheEnv() {
 
 CollectionKey::CollectionKey(const Context& ctx, int index, Context::Access access,
                              ValkeyModuleType* type)
-    : key_(ctx.raw(), ctx.Argument(index), OpenMode(ctx, access)), type_(type) {
+    : key_(ctx.raw(), ctx.Argument(index), ctx.OpenMode(access)), type_(type) {
   if (key_.module_type() == type) {
     stored_ = word_ = WordOf(key_.module_value());
   } else {

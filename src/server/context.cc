@@ -54,7 +54,9 @@ void AnyKey::Delete() {
 
 int Context::OpenMode(Access access) const {
   if (planning()) return vk::Key::kPeek;
-  return access == Access::kWrite ? VALKEYMODULE_READ | VALKEYMODULE_WRITE : VALKEYMODULE_READ;
+  const int again = mode_ == Mode::kLast ? vk::Key::kAgain : 0;
+  return again |
+         (access == Access::kWrite ? VALKEYMODULE_READ | VALKEYMODULE_WRITE : VALKEYMODULE_READ);
 }
 
 AnyKey Context::OpenAny(int index, Access access) {
@@ -75,6 +77,8 @@ StringKey Context::OpenString(int index, Access access) {
   }
   return key;
 }
+
+void Context::SetPoolQuiet(bool quiet) { Engine::Get().pool().SetQuiet(quiet); }
 
 // --- Gates
 // ------------------------------------------------------------------------------------------

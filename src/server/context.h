@@ -119,7 +119,12 @@ class Context {
 
   Context(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc, const CommandSpec& spec,
           Mode mode, Prepared* prepared)
-      : ctx_(ctx), argv_(argv), argc_(argc), mode_(mode), prepared_(prepared), spec_(spec) {}
+      : ctx_(ctx), argv_(argv), argc_(argc), mode_(mode), prepared_(prepared), spec_(spec) {
+    if (planning()) SetPoolQuiet(true);
+  }
+  ~Context() {
+    if (planning()) SetPoolQuiet(false);
+  }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -136,6 +141,8 @@ class Context {
   // --- Keys
   // ---------------------------------------------------------------------------------------
 
+  /// How a key is opened: who looks again after a wait is not noticed twice.
+  [[nodiscard]] int OpenMode(Access access) const;
   [[nodiscard]] StringKey OpenString(int index, Access access);
   [[nodiscard]] AnyKey OpenAny(int index, Access access);
 
@@ -231,7 +238,6 @@ class Context {
   [[nodiscard]] const std::optional<KeyWait>& key_wait() const { return key_wait_; }
 
  private:
-  [[nodiscard]] int OpenMode(Access access) const;
   [[nodiscard]] std::optional<Outcome> GateMissing(values::Missing& missing);
   /// What the AOF or the primary brings was acknowledged once: refused for want of room it would be
   /// lost without a word, so it goes above the bound instead.
@@ -239,6 +245,8 @@ class Context {
   [[nodiscard]] values::Strings::Use use() const {
     return planning() ? values::Strings::Use::kPeek : values::Strings::Use::kTouch;
   }
+  /// A plan uses no block: it counts no hit, and takes no miss from the run that follows it.
+  static void SetPoolQuiet(bool quiet);
   Outcome Close(Need::Kind kind);
   [[nodiscard]] bool CanReadAll(std::span<const values::StringValue> wanted) const;
   Outcome ReplyReadFailure(Code code);

@@ -18,6 +18,10 @@ class Key {
                                VALKEYMODULE_OPEN_KEY_NONOTIFY | VALKEYMODULE_OPEN_KEY_NOSTATS |
                                VALKEYMODULE_OPEN_KEY_NOEXPIRE | VALKEYMODULE_OPEN_KEY_NOEFFECTS;
 
+  /// For the second look of a command that has looked already: it was counted, and told, once.
+  static constexpr int kAgain = VALKEYMODULE_OPEN_KEY_NOTOUCH | VALKEYMODULE_OPEN_KEY_NONOTIFY |
+                                VALKEYMODULE_OPEN_KEY_NOSTATS;
+
   Key() = default;
   /// `mode`: VALKEYMODULE_READ, VALKEYMODULE_READ | VALKEYMODULE_WRITE, or kPeek.
   Key(ValkeyModuleCtx* ctx, ValkeyModuleString* name, int mode)

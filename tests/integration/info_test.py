@@ -126,6 +126,23 @@ def test_hot_bytes_blocks_hits_and_ratio(raw):
     assert fields["flash_blocks_hot_dirty"] == "9"
 
 
+@pytest.mark.parametrize("fill, read", [
+    (("HSET", "f", "x" * 500), ("HGET", "f")), (("HSET", "f", "x" * 500), ("HGETALL",)),
+    (("RPUSH", "x" * 500), ("LINDEX", 0)), (("RPUSH", "x" * 500), ("LPUSH", "y")),
+    (("ZADD", 1, "x" * 500), ("ZSCORE", "x" * 500)), (("ZADD", 1, "x" * 500), ("ZRANGE", 0, -1)),
+])
+def test_a_cold_read_of_a_collection_is_one_miss_and_no_hit(raw, fill, read):
+    node = raw()
+    node.call("FLASH." + fill[0], "key", *fill[1:])
+    demote(node, "key")
+    before = node.fields()
+    node.call("FLASH." + read[0], "key", *read[1:])
+    after = node.fields()
+    grown = {name: int(after["flash_cache_" + name]) - int(before["flash_cache_" + name])
+             for name in ("hits", "misses")}
+    assert grown == {"hits": 0, "misses": 1}
+
+
 def test_tiny_values(raw):
     node = raw()
     node.call("FLASH.SET", "inline", "1234567")

@@ -388,3 +388,28 @@ def test_watch_does_not_see_demotion_or_promotion(node):
     node.call("FLASH.SET", "key", "v")
     watcher.send(("MULTI",), ("PING",), ("EXEC",))
     assert [watcher.read().plain() for _ in range(3)] == [b"OK", b"QUEUED", None]
+
+
+def test_a_cold_access_is_noticed_once(node):
+    """By keyspace statistics, access frequency and keymiss events, as one of a hot value is."""
+    node.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu", "lfu-log-factor", "0",
+              "lfu-decay-time", "0", "notify-keyspace-events", "Em")
+    cold_key(node)
+    node.call("FLASH.HSET", "hash", "f", "x" * 500)
+    chill(node, "hash")
+    listener, link = Connection(node.port), Connection(node.port)
+    listener.must("PSUBSCRIBE", "__keyevent@*")
+
+    def noticed():
+        stats = node.call("INFO", "stats")
+        return [stats["keyspace_hits"], stats["keyspace_misses"],
+                link.must("OBJECT", "FREQ", "key"), link.must("OBJECT", "FREQ", "hash")]
+
+    before = noticed()
+    assert link.must("FLASH.MGET", "none", "key") == [None, OLD]
+    assert link.must("FLASH.HGET", "hash", "f") == b"x" * 500
+    # Four hits, as OBJECT FREQ counts two itself.
+    assert [now - then for now, then in zip(noticed(), before)] == [4, 1, 1, 1]
+    node.client.publish("__keyevent@0__:end", "")
+    assert listener.read().plain()[3] == b"none"
+    assert listener.read().plain()[2].endswith(b":end")
