@@ -208,6 +208,17 @@ TEST_F(BlockBudgetTest, FullTierIsToldAtOnce) {
   EXPECT_EQ(pool->CreateCold(BytesOf(1, 1000)).code(), Code::kNoSpace);
 }
 
+TEST_F(BlockBudgetTest, ACleanBlockThatTheWaiterItselfHoldsIsNoHope) {
+  const BlockId own = CreateAndChill(1);
+  const Fetch pinned = FetchOne(own);
+  ASSERT_EQ(pool->StateOf(own), State::kHotClean);
+  store->live_bytes_max = 0;
+  while (pool->Admit(1024)) Create(1);
+  const uint64_t began_us = clock.NowUs();
+  EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
+  EXPECT_LT(clock.NowUs() - began_us, 100'000u);
+}
+
 TEST_F(BlockBudgetTest, FullTierWhileFrozenIsWorthWaitingFor) {
   store->live_bytes_max = 0;
   pool->Freeze();

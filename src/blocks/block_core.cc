@@ -28,7 +28,8 @@ void BlockCore::Count(BlockId id, bool in) {
   const uint64_t charge = table_.HotOf(id)->charge();
   const uint64_t delta = in ? charge : uint64_t{0} - charge;
   const bool pinned = IsPinned(id);
-  const bool demoting = table_.StateOf(id) == BlockState::kDemoting;
+  const BlockState state = table_.StateOf(id);
+  const bool demoting = state == BlockState::kDemoting;
   sums_.hot += delta;
   if (demoting) sums_.demoting += delta;
   if (pinned) {
@@ -36,6 +37,7 @@ void BlockCore::Count(BlockId id, bool in) {
   } else {
     sums_.load += delta;
     if (!demoting) sums_.evictable += delta;
+    if (state == BlockState::kHotClean) sums_.clean += delta;
   }
 }
 
@@ -301,7 +303,9 @@ bool BlockCore::PointsAt(BlockId id, store::Place place) const {
 
 void BlockCore::LosePlace(BlockId id, store::Place place) {
   FLASH_CHECK(table_.StateOf(id) == BlockState::kHotClean && PointsAt(id, place));
+  Uncount(id);
   table_.Apply(id, BlockEvent::kPlaceLost);
+  Recount(id);
   store_->Free(place);
 }
 

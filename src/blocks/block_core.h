@@ -24,6 +24,7 @@ class BlockCore {
     uint64_t demoting = 0;
     uint64_t load = 0;       ///< Hot and not pinned: what the cache bound is about.
     uint64_t evictable = 0;  ///< Part of load, not on its way out.
+    uint64_t clean = 0;      ///< Part of evictable that can leave without a write.
   };
 
   /// Told when a block ended whose id somebody holds.

@@ -205,9 +205,16 @@ bool Demoter::Fits(uint64_t bytes) const {
 
 /// Nothing that is under way, or could be begun, makes room for `bytes`.
 bool Demoter::Hopeless(uint64_t bytes) const {
-  return stuck_ && !frozen_ && core_.puts_inflight() == 0 &&
-         core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0 &&
-         !store_->HasRoomFor(bytes);
+  return NothingCanBePut(bytes) &&
+         core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0;
+}
+
+bool Demoter::HopelessToAwait(uint64_t bytes) const {
+  return NothingCanBePut(bytes) && core_.sums().clean == 0;
+}
+
+bool Demoter::NothingCanBePut(uint64_t bytes) const {
+  return stuck_ && !frozen_ && core_.puts_inflight() == 0 && !store_->HasRoomFor(bytes);
 }
 
 Result<void> Demoter::Admit(uint64_t bytes) {
@@ -219,16 +226,19 @@ Result<void> Demoter::Admit(uint64_t bytes) {
   return Code::kBusy;
 }
 
-Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us) {
+Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turned) {
   Result<void> admitted = Admit(bytes);
   if (admitted || admitted.code() != Code::kBusy) return admitted;
   // Whoever holds a grant goes on only after this waiter: once nothing more can leave RAM, that
   // would be a circle. The bound is passed by what is granted, for a moment.
   const bool all_gone = core_.sums().evictable == 0 && core_.puts_inflight() == 0;
   if ((all_gone || stuck_) && core_.sums().load + bytes <= hard_mark()) return {};
+  if (HopelessToAwait(bytes)) return Code::kNoSpace;
+  if (turned && vain_ && stuck_) return Code::kNoSpace;
   NoteProgress();
-  if (Stalled(since_us)) return Code::kNoSpace;
-  return Code::kBusy;
+  if (!Stalled(since_us)) return Code::kBusy;
+  vain_ = true;
+  return Code::kNoSpace;
 }
 
 void Demoter::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
@@ -292,6 +302,7 @@ void Demoter::OnUnpinned(BlockId id) {
 
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
   stuck_ = false;
+  vain_ = false;
   pause_us_ = 0;
   paused_until_us_ = 0;
   return core_.Stored(id, ticket, place);

@@ -34,7 +34,10 @@ class Demoter {
   void SetCacheBytes(uint64_t bytes);
   void SetPressureLimit(uint64_t bytes) { pressure_bytes_ = bytes; }
   void SetLimits(uint32_t batch, uint32_t inflight_max);
-  void SetFrozen(bool frozen) { frozen_ = frozen; }
+  void SetFrozen(bool frozen) {
+    frozen_ = frozen;
+    vain_ = false;
+  }
   [[nodiscard]] uint64_t cache_bytes() const { return options_.cache_bytes; }
   /// The bound in force: the setting, or the pressure limit where that is lower.
   [[nodiscard]] uint64_t high_mark() const;
@@ -59,7 +62,9 @@ class Demoter {
   [[nodiscard]] Result<void> Admit(uint64_t bytes);
   /// The same for somebody who has been waiting on this thread since `since_us`, and before whom
   /// no grant can be used up. kNoSpace also: nothing has left RAM for too long.
-  [[nodiscard]] Result<void> AdmitWaiting(uint64_t bytes, uint64_t since_us);
+  /// `turned`: since then the pool has turned at least once. Where such a wait ended in vain, the
+  /// next does not last until something could be put again.
+  [[nodiscard]] Result<void> AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turned);
   [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner);
   [[nodiscard]] Result<bool> Demote(BlockId id);
   void WaitForRoom(uint64_t bytes, RoomWaiter* waiter);
@@ -98,6 +103,9 @@ class Demoter {
   [[nodiscard]] uint64_t Goal();
   [[nodiscard]] bool Fits(uint64_t bytes) const;
   [[nodiscard]] bool Hopeless(uint64_t bytes) const;
+  /// The same while this thread waits: no pin goes meanwhile, the waiter's own least of all.
+  [[nodiscard]] bool HopelessToAwait(uint64_t bytes) const;
+  [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
   /// Nothing has left RAM since `since_us`, or for as long as waiting makes sense.
   [[nodiscard]] bool Stalled(uint64_t since_us) const;
   void NoteProgress();
@@ -123,6 +131,7 @@ class Demoter {
   bool wants_run_ = false;
   bool flush_wanted_ = false;
   bool stuck_ = false;            // The last put was refused or failed.
+  bool vain_ = false;             // Somebody waited on this thread in vain, and nothing came since.
   uint64_t pause_us_ = 0;         // Grows with each refusal for want of room.
   uint64_t paused_until_us_ = 0;  // Until then dirty blocks stay.
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.

@@ -111,8 +111,9 @@ bool TieredPool::DriveUntil(WaitCause cause, const std::function<bool()>& satisf
 Result<void> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
   const uint64_t since_us = clock_.NowUs();
   Result<void> admitted = Code::kBusy;
+  bool turned = false;
   const auto settled = [&] {
-    admitted = demoter_.AdmitWaiting(bytes, since_us);
+    admitted = demoter_.AdmitWaiting(bytes, since_us, std::exchange(turned, true));
     return admitted.ok() || admitted.code() != Code::kBusy;
   };
   DriveUntil(cause, settled, 0);
