@@ -10,6 +10,7 @@
 #include "base/varint.h"
 #include "server/collection_key.h"
 #include "server/engine.h"
+#include "server/loading.h"
 
 namespace flash::server {
 namespace {
@@ -22,8 +23,6 @@ constexpr size_t kChunkBytes = 64 * kKiB;
 constexpr size_t kPieceBytesMax = kMiB;
 /// Leaves, of about 4 KiB, that are read together.
 constexpr size_t kLeavesTogether = 512;
-/// While loading, waiting for the device makes sense as long as it answers at all.
-constexpr uint64_t kLoadStuckUs = 60'000'000;
 
 /// The elements' tree of any collection.
 class Elements : public values::Collection {
@@ -189,9 +188,12 @@ Result<void> CopyElement(const Element& element, std::string* into) {
 Result<bool> MakeRoomToLoad(uint64_t bytes) {
   blocks::BlockPool& pool = Engine::Get().pool();
   if (pool.Admit(bytes)) return false;
+  if (AnyFreeToFinish()) FinishFrees();
   const uint64_t wanted = std::min(bytes, pool.stats().cache_bytes / 4);
   const auto fits = [&pool, wanted] { return pool.Admit(wanted).ok(); };
-  if (!fits() && !pool.DriveUntil(WaitCause::kLoading, fits, kLoadStuckUs)) return Code::kNoSpace;
+  if (!fits() && !pool.DriveUntil(WaitCause::kLoading, fits, LoadPatienceUs()) && !MustLoad()) {
+    return Code::kNoSpace;
+  }
   return wanted < bytes;
 }
 

@@ -4,9 +4,12 @@
 #include "server/collection_key.h"
 
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "server/background.h"
 #include "server/engine.h"
+#include "server/events.h"
 
 namespace flash::server {
 namespace {
@@ -55,12 +58,30 @@ class FreeJob final : public BackgroundJob {
     return Progress::kMore;
   }
 
+  /// All of it, waiting on this thread, which holds no pins.
+  void Finish() {
+    for (Missing missing; !value_.FreeSome(kFreedAtOnce, &missing, leave_cold_); missing.Clear()) {
+      if (missing.empty()) continue;
+      fetch_.Release();
+      fetch_ = Engine::Get().pool().FetchNow(missing.ids(), blocks::WaitCause::kLoading);
+      leave_cold_ = leave_cold_ || !fetch_.outcome().ok();
+    }
+    fetch_.Release();
+  }
+
  private:
   uint64_t word_;
   Collection value_;
   blocks::Fetch fetch_;
   bool leave_cold_ = false;
 };
+
+/// Jobs begun while data loads, when no turn of the event loop runs the background's.
+std::vector<std::weak_ptr<FreeJob>>& FreesWhileLoading() {
+  // raw new: never destroyed, as everything that may be used while the server exits.
+  static auto* const jobs = new std::vector<std::weak_ptr<FreeJob>>;
+  return *jobs;
+}
 
 }  // namespace
 
@@ -124,7 +145,21 @@ void FreeCollection(CollectionKind kind, uint64_t word) {
   if (word == 0) return;
   Missing missing;
   if (Collection(TheEnv(), kind, &word).FreeSome(kFreedAtOnce, &missing)) return;
-  Background::Add(std::make_shared<FreeJob>(kind, word));
+  auto job = std::make_shared<FreeJob>(kind, word);
+  if ((vk::ContextFlags(DetachedContext()) & VALKEYMODULE_CTX_FLAGS_LOADING) != 0) {
+    FreesWhileLoading().push_back(job);
+  } else {
+    FreesWhileLoading().clear();
+  }
+  Background::Add(std::move(job));
+}
+
+bool AnyCollectionToFree() { return !FreesWhileLoading().empty(); }
+
+void FinishFreeingCollections() {
+  for (const auto& begun : std::exchange(FreesWhileLoading(), {})) {
+    if (const std::shared_ptr<FreeJob> job = begun.lock()) job->Finish();
+  }
 }
 
 }  // namespace flash::server

@@ -9,6 +9,7 @@
 #include "server/errors.h"
 #include "server/events.h"
 #include "server/key_waiter.h"
+#include "server/loading.h"
 #include "server/parked.h"
 #include "server/pause_points.h"
 
@@ -50,6 +51,10 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
 
 /// Brings everything in `need`; failures are left in `prepared` for the handler's gates to reply.
 void Satisfy(Need& need, WaitCause cause, Prepared* prepared) {
+  if (cause == WaitCause::kLoading && AnyFreeToFinish()) {
+    prepared->pins.Release();  // What is missed by that is asked for again.
+    FinishFrees();
+  }
   switch (need.kind) {
     case Need::Kind::kNothing:
       return;

@@ -14,6 +14,7 @@
 #include "server/collection_io.h"
 #include "server/deferred_free.h"
 #include "server/engine.h"
+#include "server/loading.h"
 #include "server/save_support.h"
 #include "server/string_jobs.h"
 #include "server/type_registry.h"
@@ -36,8 +37,6 @@ constexpr uint64_t kPieceBytesMax = kMiB;
 constexpr uint64_t kUnreadableMark = UINT64_MAX;
 /// Values above this are digested by their hash, so that the size of blocks does not show.
 constexpr uint64_t kDigestWholeBytesMax = 64;
-/// While loading, waiting for the device makes sense as long as it answers at all.
-constexpr uint64_t kLoadStuckUs = 60'000'000;
 constexpr const char* kNoRoom =
     "no room for a flashstr1 value: the cache and the flash file are full";
 
@@ -67,10 +66,17 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
     }
     return appended.code() != Code::kBusy;
   };
-  if (!append() && !pool.DriveUntil(WaitCause::kLoading, append, kLoadStuckUs)) {
-    return Code::kNoSpace;
+  bool settled = append();
+  if (!(settled && appended) && AnyFreeToFinish()) {
+    FinishFrees();
+    settled = append();
   }
-  return appended;
+  if (!settled && !pool.DriveUntil(WaitCause::kLoading, append, LoadPatienceUs())) {
+    appended = Code::kNoSpace;
+  }
+  if (appended || !MustLoad()) return appended;
+  builder->AppendHot(piece);
+  return {};
 }
 
 /// Cuts what comes in pieces of any length into pieces of the builder's.

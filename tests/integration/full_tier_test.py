@@ -1,0 +1,108 @@
+"""A full tier holds nobody up for long, and values that are gone do not fill it."""
+
+import os
+import random
+
+import pytest
+import redis
+
+from conftest import SLOWDOWN
+
+MIB = 1 << 20
+FULL = {"flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "16mb",
+        "flash.compression": "none"}
+LOG = {"flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "32mb", "flash.compression": "none",
+       "appendonly": "yes", "appendfsync": "no", "auto-aof-rewrite-percentage": "0"}
+
+
+def pairs(numbers, size):
+    return [part for number in numbers for part in (f"f{number}", os.urandom(size))]
+
+
+def fill(node):
+    with pytest.raises(redis.exceptions.ResponseError, match="^FLASHFULL"):
+        for number in range(10_000):
+            node.call("FLASH.SET", f"key:{number}", os.urandom(30_000))
+
+
+def waited_s(node):
+    """How long the server stood still for the device, or for room that might have come."""
+    return node.info("flash")["flash_sync_wait_us_total"] / 1e6
+
+
+def test_large_collections_deleted_in_the_log_leave_flash_while_it_loads(server):
+    node = server(LOG)
+    pick = random.Random(1)
+    for start in range(0, 60_000, 500):
+        node.call("FLASH.HSET", "churn", *pairs(range(start, start + 500), 100))
+    for turn in range(250):
+        node.call("FLASH.HSET", f"hash{turn}", *pairs(range(3), 100_000))
+        for _ in range(10):  # Sends the leaf of the new hash to flash, too.
+            node.call("FLASH.HSET", "churn", *pairs(pick.sample(range(60_000), 50), 100))
+        if turn >= 10:
+            assert node.call("DEL", f"hash{turn - 10}") == 1
+    assert node.info("flash")["flash_flashfull_replies"] == 0
+    digest = node.call("DEBUG", "DIGEST")
+    node.kill()
+    node.start()
+    assert waited_s(node) < 20 * SLOWDOWN
+    assert node.call("DEBUG", "DIGEST") == digest
+    assert node.info("flash")["flash_cache_size_bytes"] <= 1.1 * MIB + 300_000
+
+
+@pytest.mark.parametrize("command", ["FLASH.SET", "RESTORE"])
+def test_long_strings_overwritten_in_the_log_leave_ram_while_it_loads(server, command):
+    node = server(LOG)
+    node.call("FLASH.SET", "long", os.urandom(6_000_000))
+    dump = node.call("DUMP", "long")
+    for _ in range(40):
+        if command == "RESTORE":
+            node.call("RESTORE", "long", 0, dump, "REPLACE")
+        else:
+            node.call("FLASH.SET", "long", os.urandom(6_000_000))
+    digest = node.call("DEBUG", "DIGEST")
+    node.restart(crash=True)
+    assert node.call("DEBUG", "DIGEST") == digest
+    assert node.info("flash")["flash_cache_size_bytes"] <= 1.1 * MIB + 300_000
+
+
+def test_restore_does_not_hold_up_others_for_a_minute(server):
+    node = server(FULL)
+    node.call("FLASH.SET", "source", os.urandom(20_000))
+    string = node.call("DUMP", "source")
+    node.call("FLASH.HSET", "hash", *pairs(range(300), 100))
+    collection = node.call("DUMP", "hash")
+    fill(node)
+    for dump in (string, collection):
+        with pytest.raises(redis.exceptions.ResponseError, match="Bad data format"):
+            node.call("RESTORE", "copy", 0, dump)
+    assert waited_s(node) < 3 * SLOWDOWN
+
+
+def test_scripts_do_not_hold_up_others_again_and_again(server):
+    node = server(FULL)
+    node.call("FLASH.HSET", "cold", *pairs(range(200), 100))
+    node.call("FLASH.DEBUG.DEMOTE", "cold")
+    fill(node)
+    script = ("for i = 1, 20 do "
+              "redis.pcall('FLASH.HSET', KEYS[1], 'f' .. i, string.rep('x', 60000)) end")
+    before = waited_s(node)
+    node.call("EVAL", script, 1, "cold")
+    assert waited_s(node) - before < 3 * SLOWDOWN
+
+
+def test_a_full_replica_keeps_up_and_takes_what_was_restored(server):
+    primary, replica = server({**FULL, "flash.capacity-bytes": "64mb"}), server(FULL)
+    replica.replicate_from(primary)
+    primary.call("FLASH.SET", "source", os.urandom(30_000))
+    primary.call("FLASH.HSET", "hash", *pairs(range(3000), 100))
+    for number in range(600):
+        primary.call("FLASH.SET", f"key:{number}", os.urandom(30_000))
+    replica.wait_for_offset_of(primary)
+    before = waited_s(replica)
+    for number in range(0, 3000, 200):
+        primary.call("FLASH.HSET", "hash", *pairs([number], 100))
+    primary.call("RESTORE", "restored", 0, primary.call("DUMP", "source"))
+    replica.wait_for_offset_of(primary)
+    assert waited_s(replica) - before < 5 * SLOWDOWN
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
