@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include <array>
+
 #include "io/io_test_support.h"
 #include "io/memory_device.h"
 #include "io/threaded_backend.h"
@@ -89,6 +91,22 @@ TEST_F(OwnerLaneTest, TheFirstReadStaysWithTheOwnerOthersGoToTheThread) {
   ASSERT_TRUE(DriveAll());
   EXPECT_TRUE(first.by_owner());
   EXPECT_FALSE(second.by_owner());
+}
+
+TEST_F(OwnerLaneTest, AfterABunchOfReadsTheThreadKeepsLoneOnesForAWhile) {
+  std::array<TracedRead, 2> bunch = {TracedRead(0, unit_), TracedRead(unit_, unit_)};
+  for (TracedRead& read : bunch) ASSERT_TRUE(backend_->Submit(&read));
+  ASSERT_TRUE(DriveAll());
+  const auto a_lone_read_is_by_owner = [&] {
+    TracedRead read(0, unit_);
+    EXPECT_TRUE(backend_->Submit(&read));
+    EXPECT_TRUE(DriveAll());
+    return read.by_owner();
+  };
+  EXPECT_FALSE(a_lone_read_is_by_owner());
+  EXPECT_FALSE(a_lone_read_is_by_owner());
+  EXPECT_FALSE(a_lone_read_is_by_owner());
+  EXPECT_TRUE(a_lone_read_is_by_owner());
 }
 
 TEST_F(OwnerLaneTest, ALargeReadGoesToTheThread) {

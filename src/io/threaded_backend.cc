@@ -106,16 +106,19 @@ ThreadedBackend::Lane* ThreadedBackend::LaneForBackground() {
   return lane->background < options_.background_max ? lane : nullptr;
 }
 
-/// With others under way the threads are awake, and do more for the owner than they cost.
-bool ThreadedBackend::GoesToOwner(const Task& task) const {
-  return owner_lane_ != nullptr && reads_inflight_ == 0 && owner_lane_->Takes(task);
+/// With others under way the threads are awake, and do more for the owner than they cost. Where
+/// reads come in bunches the first of each is alone only for a moment: the past tells.
+bool ThreadedBackend::GoesToOwner(const Task& task) {
+  const bool lone = reads_inflight_ == 0 && owner_inflight() == 0;
+  lone_reads_ = lone ? std::min(lone_reads_ + 1, kLoneReadsForOwner) : 0;
+  return owner_lane_ != nullptr && lone_reads_ == kLoneReadsForOwner && owner_lane_->Takes(task);
 }
 
 Result<void> ThreadedBackend::Submit(Task* task) {
   FLASH_CHECK(task->offset % alignment_ == 0 && task->bytes % alignment_ == 0);
   const bool read = task->kind == Task::Kind::kRead;
   if (read && task->bytes > ReadBuffers::kLargeBytes) return Code::kInvalid;
-  if (GoesToOwner(*task)) {
+  if (read && GoesToOwner(*task)) {
     task->result = 0;
     task->submitted_us = clock_->NowUs();
     owner_lane_->Add(task);

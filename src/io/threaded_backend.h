@@ -61,6 +61,8 @@ class ThreadedBackend final : public Backend {
   [[nodiscard]] static TaskRunner::Options RunnerOptions(uint32_t entries);
 
  private:
+  static constexpr uint32_t kLoneReadsForOwner = 4;
+
   struct Lane {
     std::unique_ptr<IoThread> thread;
     uint32_t reads = 0;       // Pushed and not popped.
@@ -74,7 +76,7 @@ class ThreadedBackend final : public Backend {
   [[nodiscard]] size_t owner_inflight() const {
     return owner_lane_ == nullptr ? 0 : owner_lane_->inflight();
   }
-  [[nodiscard]] bool GoesToOwner(const Task& task) const;
+  [[nodiscard]] bool GoesToOwner(const Task& task);
   [[nodiscard]] size_t DrainOwner();
   [[nodiscard]] bool AnyFinished() const;
   [[nodiscard]] size_t Drain(size_t tasks_max);
@@ -84,11 +86,12 @@ class ThreadedBackend final : public Backend {
   pid_t owner_pid_;
   std::shared_ptr<OwnerBell> bell_;
   std::vector<Lane> lanes_;
-  std::unique_ptr<OwnerLane> owner_lane_;  // Null: all reads go to the threads.
-  size_t inflight_ = 0;                    // In the threads.
-  size_t reads_inflight_ = 0;              // Part of it.
-  size_t next_drained_ = 0;                // Lane that the next Drain begins with.
-  size_t read_lane_ = 0;                   // Lane that reads go to until it has enough.
+  std::unique_ptr<OwnerLane> owner_lane_;     // Null: all reads go to the threads.
+  size_t inflight_ = 0;                       // In the threads.
+  size_t reads_inflight_ = 0;                 // Part of it.
+  uint32_t lone_reads_ = kLoneReadsForOwner;  // In a row, up to that.
+  size_t next_drained_ = 0;                   // Lane that the next Drain begins with.
+  size_t read_lane_ = 0;                      // Lane that reads go to until it has enough.
   uint32_t alignment_ = 0;
 };
 
