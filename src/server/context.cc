@@ -88,17 +88,24 @@ Outcome Context::Close(Need::Kind kind) {
   return Outcome::kPark;
 }
 
+namespace {
+
+/// Such a value is read where it lies, or put together within a command.
+bool IsReadDirectly(const StringValue& value) {
+  return values::Strings::IsContiguous(value) || value.bytes() <= DirectBytesMax();
+}
+
+}  // namespace
+
 bool Context::CanReadAll(std::span<const StringValue> wanted) const {
   const values::Strings& strings = TheStrings();
-  const uint64_t assemble_max = DirectBytesMax();
   return std::all_of(wanted.begin(), wanted.end(), [&](StringValue value) {
     if (strings.BlockCount(value) == 0) return true;
     if (prepared_ != nullptr && prepared_->gathered != nullptr &&
         prepared_->gathered->Find(value).data() != nullptr) {
       return true;
     }
-    const bool one_run = values::Strings::IsContiguous(value) || value.bytes() <= assemble_max;
-    return one_run && strings.IsHot(value);
+    return IsReadDirectly(value) && strings.IsHot(value);
   });
 }
 
@@ -119,7 +126,9 @@ std::optional<Outcome> Context::GateReadAll(std::span<const StringValue> wanted)
       // All of them, so that those in RAM are there still when the others have come.
       need_.blocks.clear();
       for (const StringValue value : wanted) strings.AppendBlocks(value, &need_.blocks);
-      need_.all_for_reading = !spec_.write;
+      // What is put together in slices is planned once more when its blocks have come.
+      need_.all_for_reading =
+          !spec_.write && std::all_of(wanted.begin(), wanted.end(), IsReadDirectly);
       return Close(Need::Kind::kBlocks);
     }
   }
