@@ -120,6 +120,12 @@ class BlockPool {
   [[nodiscard]] virtual BlockState StateOf(BlockId id) const = 0;
   [[nodiscard]] virtual bool IsHot(BlockId id) const = 0;
 
+  /// Asks the processor for what tells where the block is; some instructions later Prefetch costs
+  /// little. In a large keyspace each of the two is a miss of all caches.
+  virtual void PrefetchEntry(BlockId /*id*/) const {}
+  /// Asks the processor for the first bytes of a block, if it is hot.
+  virtual void Prefetch(BlockId /*id*/) const {}
+
   /// The bytes of a hot block; valid until the next pool call that can evict (Drive and the waiting
   /// ones, Resize, Free, Demote, the end of a Fetch).
   [[nodiscard]] virtual Bytes Read(BlockId id) const = 0;

@@ -53,8 +53,8 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
     if (uses < HotBlock::kUsesMax) hot->set_uses(uses + 1);
     return hot->bytes();
   }
-  /// Asks the processor for the header and the first bytes of a block, if it is hot.
-  void Prefetch(BlockId id) const {
+  void PrefetchEntry(BlockId id) const override { table_.Prefetch(id); }
+  void Prefetch(BlockId id) const override {
     if (table_.IsHot(id)) __builtin_prefetch(table_.HotOf(id));
   }
   [[nodiscard]] MutableBytes Write(BlockId id) override;

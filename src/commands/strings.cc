@@ -101,23 +101,24 @@ Outcome Set(Context& ctx) {
 
   if (auto closed = ctx.GateMake({&kValue, 1})) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
-  if (options.get) ReplyOld(ctx, key);
+  options.get ? ReplyOld(ctx, key) : ctx.ReplyOk();  // Meanwhile the block's entry arrives.
   mstime_t expire_at_ms = VALKEYMODULE_NO_EXPIRE;
   if (options.has_expire) expire_at_ms = options.expire_at_ms;
   if (options.keep_ttl && found) expire_at_ms = key.expire_at_ms();
   key.Set(ctx, kValue, expire_at_ms);
   CommitSet(ctx, options);
-  return options.get ? Outcome::kDone : ctx.ReplyOk();
+  return Outcome::kDone;
 }
 
 /// FLASH.GET key
 ///
 /// Reply: the value, or null.
 Outcome Get(Context& ctx) {
-  const StringKey key = ctx.OpenString(kKey, Access::kRead);
+  StringKey key = ctx.OpenString(kKey, Access::kRead);
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
   }
+  key.Close();  // Meanwhile the block's entry arrives.
   if (auto closed = ctx.GateRead(key.value())) return *closed;
   return ctx.ReplyBulk(ctx.Read(key.value()));
 }

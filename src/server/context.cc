@@ -21,6 +21,7 @@ using values::StringValue;
 
 void StringKey::Set(Context& ctx, int argument, mstime_t expire_at_ms) {
   ValkeyModuleKey* const key = key_.get();
+  if (exists()) TheStrings().Prefetch(value_);
   const mstime_t expiry_now_ms = exists() ? key_.expire_at_ms() : VALKEYMODULE_NO_EXPIRE;
   if (!exists()) {
     value_ = ctx.Make(argument);
@@ -72,6 +73,7 @@ StringKey Context::OpenString(int index, Access access) {
   key.key_ = vk::Key(ctx_, argv_[index], OpenMode(access));
   if (key.key_.module_type() == StringTypeHandle()) {
     key.value_ = StringValue::FromPointer(key.key_.module_value());
+    TheStrings().PrefetchEntry(key.value_);
   } else {
     key.wrong_type_ = key.key_.exists();
   }

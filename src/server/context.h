@@ -71,6 +71,8 @@ class StringKey {
   void Set(Context& ctx, int argument, mstime_t expire_at_ms);
   /// Deletes the key. Commit after.
   void Delete();
+  /// Gives the key back early; the value stays as it is until something changes the key.
+  void Close() { key_.Close(); }
 
  private:
   friend class Context;

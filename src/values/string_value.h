@@ -113,6 +113,14 @@ class Strings {
   /// Appends the ids of the blocks that are not in RAM.
   void AppendMissing(StringValue value, std::vector<BlockId>* ids) const;
 
+  /// Asks the processor for what IsHot will look at, and for the first bytes; see BlockPool.
+  void PrefetchEntry(StringValue value) const {
+    if (value.form() == StringValue::Form::kBlock) pool_->PrefetchEntry(value.block());
+  }
+  void Prefetch(StringValue value) const {
+    if (value.form() == StringValue::Form::kBlock) pool_->Prefetch(value.block());
+  }
+
   // --- Reading, what is hot
   // -----------------------------------------------------------------------
 
