@@ -168,18 +168,47 @@ TEST_F(BlockBudgetTest, ForgottenWriterIsNotAnswered) {
   EXPECT_EQ(first.answers + second.answers, 0);
 }
 
-TEST_F(BlockBudgetTest, WriterHearsNoSpaceWhenNothingMoves) {
+TEST_F(BlockBudgetTest, WriterHearsNoSpaceWhenNothingMovesBesideAChild) {
   store->hold_puts = true;
   while (pool->Admit(1024)) Create(1);
   Waiter waiter;
   pool->WaitForRoom(1024, &waiter);
   Drive();
+  store->live_bytes_max = 0;
+  pool->Freeze();
   clock.Advance(900'000);
   Drive();
   EXPECT_EQ(waiter.answers, 0);
   clock.Advance(200'000);
   Drive();
   EXPECT_EQ(waiter.answers, 1);
+  EXPECT_EQ(waiter.code, Code::kNoSpace);
+}
+
+TEST_F(BlockBudgetTest, WriterWaitsLongerForADeviceThatIsSlow) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  pool->WaitForRoom(1024, &waiter);
+  Drive();
+  clock.Advance(9'900'000);
+  Drive();
+  EXPECT_EQ(waiter.answers, 0);
+  clock.Advance(200'000);
+  Drive();
+  EXPECT_EQ(waiter.answers, 1);
+  EXPECT_EQ(waiter.code, Code::kNoSpace);
+}
+
+TEST_F(BlockBudgetTest, WriterDoesNotWaitLongWhileWritesFail) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Waiter waiter;
+  pool->WaitForRoom(1024, &waiter);
+  Drive();
+  store->SayWritesFail();
+  clock.Advance(1'100'000);
+  Drive();
   EXPECT_EQ(waiter.code, Code::kNoSpace);
 }
 

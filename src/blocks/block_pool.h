@@ -53,8 +53,10 @@ class BlockPool {
     uint32_t demotion_batch = 0;         // Most blocks demoted a tick; 0: automatic.
     uint32_t demotion_inflight_max = 0;  // Most puts in flight; 0: automatic.
     uint64_t tick_us = 500;              // Work of one Drive on the main thread, about.
-    // A writer waits this long without a block leaving RAM, then kNoSpace.
+    // A writer waits this long without a block leaving RAM, then kNoSpace. One that holds up nobody
+    // waits longer for a device that is merely slow: blocks are on their way, and no write fails.
     uint64_t room_wait_us_max = 1'000'000;
+    uint64_t slow_device_wait_us_max = 10'000'000;
     bool tiering = true;  // False: everything stays in RAM (replica without tier).
     store::RecordStore::Options store;
   };

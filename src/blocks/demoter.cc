@@ -174,8 +174,15 @@ void Demoter::NoteProgress() {
   progress_us_ = clock_.NowUs();
 }
 
-bool Demoter::Stalled(uint64_t since_us) const {
-  return clock_.NowUs() > std::max(since_us, progress_us_) + options_.room_wait_us_max;
+bool Demoter::Stalled(uint64_t since_us, uint64_t patience_us) const {
+  return clock_.NowUs() > std::max(since_us, progress_us_) + patience_us;
+}
+
+uint64_t Demoter::PatienceUs(uint64_t bytes) const {
+  const bool short_of_space = frozen_ && !store_->HasRoomFor(bytes);
+  const bool under_way = core_.puts_inflight() > 0 && !store_->stats().writes_failing;
+  return under_way && !short_of_space ? options_.slow_device_wait_us_max
+                                      : options_.room_wait_us_max;
 }
 
 void Demoter::ServeRoom() {
@@ -185,7 +192,7 @@ void Demoter::ServeRoom() {
       room_.AnswerHead(Code::kInvalid);
     } else if (Fits(head.bytes)) {
       room_.AnswerHead({});
-    } else if (Hopeless(head.bytes) || Stalled(head.since_us)) {
+    } else if (Hopeless(head.bytes) || Stalled(head.since_us, PatienceUs(head.bytes))) {
       room_.AnswerHead(Code::kNoSpace);
     } else {
       break;
@@ -236,7 +243,7 @@ Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turne
   if (HopelessToAwait(bytes)) return Code::kNoSpace;
   if (turned && vain_ && stuck_) return Code::kNoSpace;
   NoteProgress();
-  if (!Stalled(since_us)) return Code::kBusy;
+  if (!Stalled(since_us, options_.room_wait_us_max)) return Code::kBusy;
   vain_ = true;
   return Code::kNoSpace;
 }

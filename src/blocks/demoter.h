@@ -21,6 +21,7 @@ class Demoter {
     uint32_t inflight_max = 0;
     uint64_t tick_us = 0;
     uint64_t room_wait_us_max = 0;
+    uint64_t slow_device_wait_us_max = 0;
   };
 
   Demoter(const Options& options, BlockCore* core, Deliveries* deliveries,
@@ -106,8 +107,10 @@ class Demoter {
   /// The same while this thread waits: no pin goes meanwhile, the waiter's own least of all.
   [[nodiscard]] bool HopelessToAwait(uint64_t bytes) const;
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
-  /// Nothing has left RAM since `since_us`, or for as long as waiting makes sense.
-  [[nodiscard]] bool Stalled(uint64_t since_us) const;
+  /// Nothing has left RAM since `since_us`, or for `patience_us`.
+  [[nodiscard]] bool Stalled(uint64_t since_us, uint64_t patience_us) const;
+  /// How long a writer beside the event loop waits so for `bytes`.
+  [[nodiscard]] uint64_t PatienceUs(uint64_t bytes) const;
   void NoteProgress();
   [[nodiscard]] bool PutsPaused() const;
   [[nodiscard]] uint32_t inflight_max() const;

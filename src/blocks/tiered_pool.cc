@@ -19,7 +19,8 @@ Demoter::Options DemoterOptions(const BlockPool::Options& options) {
           .batch = options.demotion_batch,
           .inflight_max = options.demotion_inflight_max,
           .tick_us = options.tick_us,
-          .room_wait_us_max = options.room_wait_us_max};
+          .room_wait_us_max = options.room_wait_us_max,
+          .slow_device_wait_us_max = options.slow_device_wait_us_max};
 }
 
 }  // namespace
