@@ -58,7 +58,9 @@ template <typename Value, ValkeyModuleType* (*kType)()>
 class KeyOf : public CollectionKey {
  public:
   KeyOf(const Context& ctx, int index, Context::Access access)
-      : CollectionKey(ctx, index, access, kType()), value_(TheEnv(), &word_) {}
+      : CollectionKey(ctx, index, access, kType()), value_(TheEnv(), &word_) {
+    value_.Prefetch();
+  }
   Value* operator->() { return &value_; }
   Value& operator*() { return value_; }
 

@@ -32,6 +32,10 @@ class LeafStore {
   [[nodiscard]] Bytes Touch(BlockId id) const {
     return pool_ != nullptr ? pool_->Touch(id) : calls_->touch(other_, id);
   }
+  /// Asks the processor for what tells where a block is; see BlockPool.
+  void PrefetchEntry(BlockId id) const {
+    if (pool_ != nullptr) pool_->PrefetchEntry(id);
+  }
   /// Asks the processor for the beginning of a block, if it is hot.
   void Prefetch(BlockId id) const {
     if (pool_ != nullptr) pool_->Prefetch(id);
