@@ -200,6 +200,20 @@ TEST_F(BlockBudgetTest, WriterWaitsLongerForADeviceThatIsSlow) {
   EXPECT_EQ(waiter.code, Code::kNoSpace);
 }
 
+TEST_F(BlockBudgetTest, TheThreadItselfWaitsAsLongForADeviceThatIsSlowButOnlyOnce) {
+  store->hold_puts = true;
+  while (pool->Admit(1024)) Create(1);
+  Drive();
+  store->refuse_puts = Code::kBusy;  // Its buffers are full.
+  const auto wait = [this] {
+    const uint64_t began_us = clock.NowUs();
+    EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
+    return clock.NowUs() - began_us;
+  };
+  EXPECT_GE(wait(), 9'900'000u);
+  EXPECT_LT(wait(), 100'000u);
+}
+
 TEST_F(BlockBudgetTest, WriterDoesNotWaitLongWhileWritesFail) {
   store->hold_puts = true;
   while (pool->Admit(1024)) Create(1);

@@ -243,7 +243,7 @@ Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turne
   if (HopelessToAwait(bytes)) return Code::kNoSpace;
   if (turned && vain_ && stuck_) return Code::kNoSpace;
   NoteProgress();
-  if (!Stalled(since_us, options_.room_wait_us_max)) return Code::kBusy;
+  if (!Stalled(since_us, PatienceUs(bytes))) return Code::kBusy;
   vain_ = true;
   return Code::kNoSpace;
 }

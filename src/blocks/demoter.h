@@ -109,7 +109,7 @@ class Demoter {
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
   /// Nothing has left RAM since `since_us`, or for `patience_us`.
   [[nodiscard]] bool Stalled(uint64_t since_us, uint64_t patience_us) const;
-  /// How long a writer beside the event loop waits so for `bytes`.
+  /// How long a writer waits so for `bytes`.
   [[nodiscard]] uint64_t PatienceUs(uint64_t bytes) const;
   void NoteProgress();
   [[nodiscard]] bool PutsPaused() const;

@@ -7,6 +7,7 @@ on as soon as the cause is gone. Finer faults (torn, lost, misdirected) are the 
 import mmap
 import os
 import resource
+import threading
 
 import pytest
 import redis
@@ -255,6 +256,25 @@ def test_a_disk_whose_writes_hang(server, disk):
     assert node.client.ping()
     place.thaw()
     wait_until(lambda: writes_again(node, 400), 60, "demotion to go on")
+
+
+def test_a_disk_that_pauses_refuses_no_transaction(server, disk):
+    place = disk(128)
+    node = server({"flash.path": place.path / "flash.tier", "flash.capacity-bytes": "64mb",
+                   "flash.cache-size-bytes": "1mb"})
+    place.freeze()
+    timer = threading.Timer(3, place.thaw)  # Three times as long as a failing disk is given.
+    timer.start()
+    try:
+        for start in range(0, 2000, 20):
+            pipe = node.client.pipeline(transaction=True)
+            for number in range(start, start + 20):
+                name = name_of(number)
+                pipe.execute_command("FLASH.SET", name, values.make(name, 1, VALUE_BYTES))
+            assert pipe.execute() == [b"OK"] * 20
+    finally:
+        timer.join()
+    assert [version_of(node, number) for number in range(2000)] == [1] * 2000
 
 
 def test_a_read_that_hangs_is_given_up(server, disk):

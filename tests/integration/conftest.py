@@ -236,20 +236,24 @@ class StartError(Exception):
     """The server ended, or did not answer, while it was started."""
 
 
+# A shared machine's disk may pause for longer than the product gives it.
+PATIENT = ("flash.io-timeout-ms", "60000")
+
+
 @pytest.fixture
 def server(tmp_path, request):
-    """Factory: server(settings=None, *, module=True, args=(), module_args=(), start=True).
+    """Factory: server(settings=None, *, module=True, args=(), module_args=PATIENT, start=True).
 
     settings     configuration as a dict; a list as value gives several words.
     module       False for a server without the module, a path for another library.
     args         more words for the command line, after everything else.
     module_args  what follows the library in `--loadmodule`, after flash.path and a capacity of
-                 256 MiB, both of which `settings` overrides.
+                 256 MiB; `settings` overrides all of it.
     start        False to change the folder first and call start() later.
     """
     servers = []
 
-    def make(settings=None, *, module=True, args=(), module_args=(), start=True):
+    def make(settings=None, *, module=True, args=(), module_args=PATIENT, start=True):
         library = MODULE if module is True else module
         made = Server(tmp_path / f"server-{len(servers)}", settings, library, args, module_args)
         servers.append(made)

@@ -47,7 +47,7 @@ def loaded(node):
 
 class TestTable:
     def test_every_setting_exists_with_its_default(self, server):
-        shown = server().client.config_get("flash.*")
+        shown = server(module_args=()).client.config_get("flash.*")
         table = documented()
         assert set(shown) == set(table) and len(table) == 23
         given = {"flash.path", "flash.capacity-bytes", "flash.io-threads"}
