@@ -241,10 +241,11 @@ Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turne
   const bool all_gone = core_.sums().evictable == 0 && core_.puts_inflight() == 0;
   if ((all_gone || stuck_) && core_.sums().load + bytes <= hard_mark()) return {};
   if (HopelessToAwait(bytes)) return Code::kNoSpace;
-  if (turned && vain_ && stuck_) return Code::kNoSpace;
+  if (turned && vain_ && (stuck_ || silent_)) return Code::kNoSpace;
   NoteProgress();
   if (!Stalled(since_us, PatienceUs(bytes))) return Code::kBusy;
   vain_ = true;
+  silent_ = core_.puts_inflight() > 0;
   return Code::kNoSpace;
 }
 
@@ -310,12 +311,14 @@ void Demoter::OnUnpinned(BlockId id) {
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
   stuck_ = false;
   vain_ = false;
+  silent_ = false;
   pause_us_ = 0;
   paused_until_us_ = 0;
   return core_.Stored(id, ticket, place);
 }
 
 void Demoter::OnPutFailed(BlockId id, uint32_t ticket, Code /*code*/) {
+  silent_ = false;
   PausePuts();
   core_.PutFailed(id, ticket);
 }

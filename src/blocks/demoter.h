@@ -135,6 +135,7 @@ class Demoter {
   bool flush_wanted_ = false;
   bool stuck_ = false;            // The last put was refused or failed.
   bool vain_ = false;             // Somebody waited on this thread in vain, and nothing came since.
+  bool silent_ = false;           // What was on its way when that wait ended still is.
   uint64_t pause_us_ = 0;         // Grows with each refusal for want of room.
   uint64_t paused_until_us_ = 0;  // Until then dirty blocks stay.
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.
