@@ -4,6 +4,8 @@
 // Over a store whose puts end when the test says so, on a manual clock. Thread: main.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "blocks/block_pool.h"
 #include "tests/support/block_pool_fixture.h"
 
@@ -140,7 +142,50 @@ TEST_F(BlockBudgetTest, WhoWaitsOnTheThreadDoesNotWaitForAGrant) {
   Settle();
   ASSERT_EQ(waiter.grant.bytes(), kCache);
   EXPECT_EQ(pool->Admit(kCache / 2).code(), Code::kBusy);
-  EXPECT_TRUE(pool->AwaitRoom(kCache / 2, WaitCause::kHardMark));
+  const Result<RoomGrant> room = pool->AwaitRoom(kCache / 2, WaitCause::kHardMark);
+  ASSERT_TRUE(room);
+  EXPECT_EQ(room->bytes(), kCache / 2);
+
+  const Bytes payload = BytesOf(1, 1000);
+  EXPECT_EQ(pool->CreateCold(payload).code(), Code::kBusy);
+  const auto create = [&]() -> Result<void> {
+    const Result<BlockId> id = pool->CreateCold(payload);
+    if (!id) return id.code();
+    return {};
+  };
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(pool->AwaitRoomFor(payload.size(), WaitCause::kHardMark, create));
+  }
+}
+
+TEST_F(BlockBudgetTest, NoGrantIsGivenWhileTheThreadWaits) {
+  while (pool->Admit(1024)) Create(1);
+  std::array<Waiter, 8> waiters;
+  for (Waiter& waiter : waiters) {
+    waiter.keeps = true;
+    pool->WaitForRoom(kCache / 8, &waiter);
+  }
+  Result<RoomGrant> room = pool->AwaitRoom(kCache, WaitCause::kHardMark);
+  ASSERT_TRUE(room);
+  EXPECT_LE(Load() + kCache, kHard);  // And not a byte more had to leave.
+  *room = RoomGrant();
+  Settle();
+  for (const Waiter& waiter : waiters) EXPECT_EQ(waiter.grant.bytes(), kCache / 8);
+}
+
+TEST_F(BlockBudgetTest, AWaitInVainForAFullTierSaysNothingOnceItHasRoom) {
+  store->live_bytes_max = 0;
+  pool->Freeze();
+  while (pool->Admit(1024)) Create(1);
+  const auto wait = [this] {
+    const uint64_t began_us = clock.NowUs();
+    EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
+    return clock.NowUs() - began_us;
+  };
+  EXPECT_GE(wait(), 900'000u);
+  EXPECT_LT(wait(), 100'000u);
+  store->live_bytes_max = ~uint64_t{0};
+  EXPECT_TRUE(pool->AwaitRoom(1024, WaitCause::kHardMark));
 }
 
 TEST_F(BlockBudgetTest, AGrantMayOutliveThePool) {

@@ -218,8 +218,21 @@ class BlockPool {
   /// more than the whole cache: use CreateCold.
   [[nodiscard]] virtual Result<void> Admit(uint64_t bytes) = 0;
 
-  /// Admit, waiting on this thread while something leaves RAM. Errors: kNoSpace, kInvalid.
-  [[nodiscard]] virtual Result<void> AwaitRoom(uint64_t bytes, WaitCause cause) = 0;
+  /// Admit, waiting on this thread while something leaves RAM, for `patience_us` at least where
+  /// nothing does. The grant is as WaitForRoom's. Errors: kNoSpace, kInvalid.
+  [[nodiscard]] virtual Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause,
+                                                    uint64_t patience_us = 0) = 0;
+
+  /// The same for whoever asks by CreateCold, or in several ways: `attempt` runs until it answers
+  /// something else than kBusy, which is returned. Errors: its own; kNoSpace, waiting longer for
+  /// `bytes` is pointless.
+  using Attempt = std::function<Result<void>()>;
+  [[nodiscard]] virtual Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause,
+                                                  const Attempt& attempt,
+                                                  uint64_t patience_us = 0) = 0;
+
+  /// Somebody holds the block in RAM; it cannot be demoted.
+  [[nodiscard]] virtual bool IsPinned(BlockId id) const = 0;
 
   /// Queues `waiter` until `bytes` fit, which then are its own until it lets the grant go; first
   /// come, first served. Who holds a grant must not wait for anything else: others would wait for
@@ -243,9 +256,8 @@ class BlockPool {
   /// budget. Callable from anywhere on the main thread, also from a callback (then kQueueOnly).
   virtual void Drive(Deliver deliver) = 0;
 
-  /// Drives (kQueueOnly), waiting for the disk, until `satisfied` or `timeout_us` (0: none). Also
-  /// how a caller of CreateCold or Demote waits for kBusy to pass. False: timed out. Counted by
-  /// cause, if it had to wait.
+  /// Drives (kQueueOnly), waiting for the disk, until `satisfied` or `timeout_us` (0: none). False:
+  /// timed out. Counted by cause, if it had to wait.
   virtual bool DriveUntil(WaitCause cause, const std::function<bool()>& satisfied,
                           uint64_t timeout_us = 0) = 0;
 

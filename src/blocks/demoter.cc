@@ -4,6 +4,7 @@
 #include "blocks/demoter.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace flash::blocks {
 namespace {
@@ -187,6 +188,7 @@ uint64_t Demoter::PatienceUs(uint64_t bytes) const {
 
 void Demoter::ServeRoom() {
   NoteProgress();
+  if (waits_here_ > 0) return;
   for (RoomQueue::Head head = room_.head(); head.bytes != 0; head = room_.head()) {
     if (head.bytes > options_.cache_bytes) {
       room_.AnswerHead(Code::kInvalid);
@@ -205,9 +207,17 @@ void Demoter::ServeRoom() {
 
 bool Demoter::Fits(uint64_t bytes) const {
   if (store_ == nullptr) return true;
-  const uint64_t load = core_.sums().load + room_.promised_bytes();
   // Under pressure the bound may be below one block: that runs alone.
-  return load + bytes <= hard_mark() || load == 0;
+  const auto fits = [this, bytes](uint64_t load) {
+    return load + bytes <= hard_mark() || load == 0;
+  };
+  const uint64_t load = core_.sums().load;
+  if (fits(load + room_.promised_bytes())) return true;
+  return waits_here_ > 0 && NothingMoreLeaves() && fits(load);
+}
+
+bool Demoter::NothingMoreLeaves() const {
+  return stuck_ || (core_.sums().evictable == 0 && core_.puts_inflight() == 0);
 }
 
 /// Nothing that is under way, or could be begun, makes room for `bytes`.
@@ -233,20 +243,35 @@ Result<void> Demoter::Admit(uint64_t bytes) {
   return Code::kBusy;
 }
 
-Result<void> Demoter::AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turned) {
-  Result<void> admitted = Admit(bytes);
-  if (admitted || admitted.code() != Code::kBusy) return admitted;
-  // Whoever holds a grant goes on only after this waiter: once nothing more can leave RAM, that
-  // would be a circle. The bound is passed by what is granted, for a moment.
-  const bool all_gone = core_.sums().evictable == 0 && core_.puts_inflight() == 0;
-  if ((all_gone || stuck_) && core_.sums().load + bytes <= hard_mark()) return {};
-  if (HopelessToAwait(bytes)) return Code::kNoSpace;
-  if (turned && vain_ && (stuck_ || silent_)) return Code::kNoSpace;
-  NoteProgress();
-  if (!Stalled(since_us, PatienceUs(bytes))) return Code::kBusy;
-  vain_ = true;
-  silent_ = core_.puts_inflight() > 0;
-  return Code::kNoSpace;
+bool Demoter::VainAgain(uint64_t bytes) const {
+  switch (vain_) {
+    case Vain::kNo:
+      return false;
+    case Vain::kTierFull:
+      return stuck_ && !store_->HasRoomFor(bytes);
+    case Vain::kDevice:
+      return stuck_ || silent_;
+  }
+  return false;
+}
+
+Demoter::WaitHere::WaitHere(Demoter* demoter, uint64_t bytes, uint64_t patience_us)
+    : demoter_(*demoter),
+      bytes_(bytes),
+      patience_us_(patience_us),
+      since_us_(demoter->clock_.NowUs()) {
+  ++demoter_.waits_here_;
+}
+
+bool Demoter::WaitHere::InVain() {
+  Demoter& d = demoter_;
+  if (d.HopelessToAwait(bytes_)) return true;
+  if (std::exchange(turned_, true) && patience_us_ == 0 && d.VainAgain(bytes_)) return true;
+  d.NoteProgress();
+  if (!d.Stalled(since_us_, std::max(patience_us_, d.PatienceUs(bytes_)))) return false;
+  d.vain_ = d.store_->HasRoomFor(bytes_) ? Vain::kDevice : Vain::kTierFull;
+  d.silent_ = d.core_.puts_inflight() > 0;
+  return true;
 }
 
 void Demoter::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
@@ -310,7 +335,7 @@ void Demoter::OnUnpinned(BlockId id) {
 
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
   stuck_ = false;
-  vain_ = false;
+  vain_ = Vain::kNo;
   silent_ = false;
   pause_us_ = 0;
   paused_until_us_ = 0;

@@ -37,7 +37,7 @@ class Demoter {
   void SetLimits(uint32_t batch, uint32_t inflight_max);
   void SetFrozen(bool frozen) {
     frozen_ = frozen;
-    vain_ = false;
+    vain_ = Vain::kNo;
   }
   [[nodiscard]] uint64_t cache_bytes() const { return options_.cache_bytes; }
   /// The bound in force: the setting, or the pressure limit where that is lower.
@@ -61,11 +61,29 @@ class Demoter {
   // ------------------------------------------------------------------------------------
 
   [[nodiscard]] Result<void> Admit(uint64_t bytes);
-  /// The same for somebody who has been waiting on this thread since `since_us`, and before whom
-  /// no grant can be used up. kNoSpace also: nothing has left RAM for too long.
-  /// `turned`: since then the pool has turned at least once. Where such a wait ended in vain, the
-  /// next does not last until something could be put again.
-  [[nodiscard]] Result<void> AdmitWaiting(uint64_t bytes, uint64_t since_us, bool turned);
+  [[nodiscard]] RoomGrant Grant(uint64_t bytes) { return room_.Grant(bytes); }
+
+  /// Somebody waits on this thread. No grant can be used up before he goes on, so none is given,
+  /// and once nothing more can leave RAM those that live do not count against him: that would be a
+  /// circle. The bound is passed by what is granted, for a moment.
+  class WaitHere {
+   public:
+    WaitHere(Demoter* demoter, uint64_t bytes, uint64_t patience_us);
+    WaitHere(const WaitHere&) = delete;
+    WaitHere& operator=(const WaitHere&) = delete;
+    ~WaitHere() { --demoter_.waits_here_; }
+    /// Asked between turns: waiting longer for `bytes` is pointless. Where a wait ended so, the
+    /// next without `patience_us` lasts one turn, until something could be put again.
+    [[nodiscard]] bool InVain();
+
+   private:
+    Demoter& demoter_;
+    uint64_t bytes_;
+    uint64_t patience_us_;
+    uint64_t since_us_;
+    bool turned_ = false;
+  };
+
   [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner);
   [[nodiscard]] Result<bool> Demote(BlockId id);
   void WaitForRoom(uint64_t bytes, RoomWaiter* waiter);
@@ -100,6 +118,8 @@ class Demoter {
     uint64_t copied_bytes = 0;  // Since the last look at the clock.
   };
   enum class Step : uint8_t { kGoOn, kStop };
+  /// Why a wait on this thread ended without room; until a put succeeds.
+  enum class Vain : uint8_t { kNo, kTierFull, kDevice };
 
   [[nodiscard]] uint64_t Goal();
   [[nodiscard]] bool Fits(uint64_t bytes) const;
@@ -107,6 +127,10 @@ class Demoter {
   /// The same while this thread waits: no pin goes meanwhile, the waiter's own least of all.
   [[nodiscard]] bool HopelessToAwait(uint64_t bytes) const;
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
+  /// A wait on this thread would end as the last one did.
+  [[nodiscard]] bool VainAgain(uint64_t bytes) const;
+  /// Neither by its end nor by its start: nothing leaves RAM now.
+  [[nodiscard]] bool NothingMoreLeaves() const;
   /// Nothing has left RAM since `since_us`, or for `patience_us`.
   [[nodiscard]] bool Stalled(uint64_t since_us, uint64_t patience_us) const;
   /// How long a writer waits so for `bytes`.
@@ -133,15 +157,16 @@ class Demoter {
   bool frozen_ = false;
   bool wants_run_ = false;
   bool flush_wanted_ = false;
-  bool stuck_ = false;            // The last put was refused or failed.
-  bool vain_ = false;             // Somebody waited on this thread in vain, and nothing came since.
-  bool silent_ = false;           // What was on its way when that wait ended still is.
+  bool stuck_ = false;  // The last put was refused or failed.
+  Vain vain_ = Vain::kNo;
+  bool silent_ = false;           // What was on its way when a wait ended in vain still is.
   uint64_t pause_us_ = 0;         // Grows with each refusal for want of room.
   uint64_t paused_until_us_ = 0;  // Until then dirty blocks stay.
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.
   uint64_t departures_seen_ = 0;
   uint64_t progress_us_ = 0;  // When a block last left RAM.
   uint64_t stalls_ = 0;
+  int waits_here_ = 0;  // WaitHeres that live.
 };
 
 }  // namespace flash::blocks

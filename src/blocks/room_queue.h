@@ -75,6 +75,9 @@ class RoomQueue {
   /// The first in line leaves it with this outcome.
   void AnswerHead(const Result<void>& outcome);
 
+  /// For somebody who waited outside the line.
+  [[nodiscard]] RoomGrant Grant(uint64_t bytes) { return {promised_bytes_, bytes}; }
+
   /// Bytes of all grants that live.
   [[nodiscard]] uint64_t promised_bytes() const { return *promised_bytes_; }
   [[nodiscard]] size_t count() const { return entries_.size(); }

@@ -108,16 +108,27 @@ bool TieredPool::DriveUntil(WaitCause cause, const std::function<bool()>& satisf
   return done;
 }
 
-Result<void> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
-  const uint64_t since_us = clock_.NowUs();
-  Result<void> admitted = Code::kBusy;
-  bool turned = false;
+Result<void> TieredPool::AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
+                                      uint64_t patience_us) {
+  Demoter::WaitHere wait(&demoter_, bytes, patience_us);
+  Result<void> outcome = Code::kBusy;
   const auto settled = [&] {
-    admitted = demoter_.AdmitWaiting(bytes, since_us, std::exchange(turned, true));
-    return admitted.ok() || admitted.code() != Code::kBusy;
+    outcome = attempt();
+    if (outcome || outcome.code() != Code::kBusy) return true;
+    if (!wait.InVain()) return false;
+    outcome = Code::kNoSpace;
+    return true;
   };
   DriveUntil(cause, settled, 0);
-  return admitted;
+  return outcome;
+}
+
+Result<RoomGrant> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause, uint64_t patience_us) {
+  const auto admit = [&] { return demoter_.Admit(bytes); };
+  if (Result<void> admitted = AwaitRoomFor(bytes, cause, admit, patience_us); !admitted) {
+    return admitted.code();
+  }
+  return demoter_.Grant(bytes);
 }
 
 Result<void> TieredPool::CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into) {

@@ -188,12 +188,13 @@ Result<void> CopyElement(const Element& element, std::string* into) {
 Result<bool> MakeRoomToLoad(uint64_t bytes) {
   blocks::BlockPool& pool = Engine::Get().pool();
   if (pool.Admit(bytes)) return false;
-  if (AnyFreeToFinish()) FinishFrees();
+  FinishFreesWhileLoading();
   const uint64_t wanted = std::min(bytes, pool.stats().cache_bytes / 4);
-  const auto fits = [&pool, wanted] { return pool.Admit(wanted).ok(); };
-  if (!fits() && !pool.DriveUntil(WaitCause::kLoading, fits, LoadPatienceUs()) && !MustLoad()) {
-    return Code::kNoSpace;
-  }
+  // Let go at once: what is made next takes the room.
+  const auto await = [&] {
+    return pool.AwaitRoom(wanted, WaitCause::kLoading, LoadPatienceUs()).ok();
+  };
+  if (!await() && !(FinishFrees() && await()) && !MustLoad()) return Code::kNoSpace;
   return wanted < bytes;
 }
 

@@ -4,8 +4,7 @@
 #include "server/collection_key.h"
 
 #include <memory>
-#include <utility>
-#include <vector>
+#include <unordered_set>
 
 #include "server/background.h"
 #include "server/engine.h"
@@ -35,7 +34,17 @@ values::Env MakeEnv() {
 /// Frees a large collection in slices; leaves with large elements have to be read first.
 class FreeJob final : public BackgroundJob {
  public:
-  FreeJob(CollectionKind kind, uint64_t word) : word_(word), value_(TheEnv(), kind, &word_) {}
+  FreeJob(CollectionKind kind, uint64_t word) : word_(word), value_(TheEnv(), kind, &word_) {
+    Unfinished().insert(this);
+  }
+  ~FreeJob() override { Unfinished().erase(this); }
+
+  /// Those for which nothing may turn the background's ring soon: data loads, or a script runs.
+  static std::unordered_set<FreeJob*>& Unfinished() {
+    // raw new: never destroyed, as everything that may be used while the server exits.
+    static auto* const jobs = new std::unordered_set<FreeJob*>;
+    return *jobs;
+  }
 
   Progress Step(uint64_t deadline_us) override {
     if (fetch_.started()) {
@@ -48,6 +57,7 @@ class FreeJob final : public BackgroundJob {
       Missing missing;
       if (value_.FreeSome(kFreedPerStep, &missing, leave_cold_)) {
         fetch_.Release();
+        Unfinished().erase(this);
         return Progress::kDone;
       }
       if (!missing.empty()) {
@@ -68,6 +78,7 @@ class FreeJob final : public BackgroundJob {
       leave_cold_ = leave_cold_ || !fetch_.outcome().ok();
     }
     fetch_.Release();
+    Unfinished().erase(this);
   }
 
  private:
@@ -76,13 +87,6 @@ class FreeJob final : public BackgroundJob {
   blocks::Fetch fetch_;
   bool leave_cold_ = false;
 };
-
-/// Jobs begun while data loads, when no turn of the event loop runs the background's.
-std::vector<std::weak_ptr<FreeJob>>& FreesWhileLoading() {
-  // raw new: never destroyed, as everything that may be used while the server exits.
-  static auto* const jobs = new std::vector<std::weak_ptr<FreeJob>>;
-  return *jobs;
-}
 
 }  // namespace
 
@@ -146,21 +150,14 @@ void FreeCollection(CollectionKind kind, uint64_t word) {
   if (word == 0) return;
   Missing missing;
   if (Collection(TheEnv(), kind, &word).FreeSome(kFreedAtOnce, &missing)) return;
-  auto job = std::make_shared<FreeJob>(kind, word);
-  if ((vk::ContextFlags(DetachedContext()) & VALKEYMODULE_CTX_FLAGS_LOADING) != 0) {
-    FreesWhileLoading().push_back(job);
-  } else {
-    FreesWhileLoading().clear();
-  }
-  Background::Add(std::move(job));
+  Background::Add(std::make_shared<FreeJob>(kind, word));
 }
 
-bool AnyCollectionToFree() { return !FreesWhileLoading().empty(); }
+bool AnyCollectionToFree() { return !FreeJob::Unfinished().empty(); }
 
 void FinishFreeingCollections() {
-  for (const auto& begun : std::exchange(FreesWhileLoading(), {})) {
-    if (const std::shared_ptr<FreeJob> job = begun.lock()) job->Finish();
-  }
+  // Their owner is the background's ring, which takes its turns only from the event loop.
+  while (AnyCollectionToFree()) (*FreeJob::Unfinished().begin())->Finish();
 }
 
 }  // namespace flash::server

@@ -71,9 +71,9 @@ class KeyOf : public CollectionKey {
 /// Ends a value: what takes long, or has to be read first, beside the event loop.
 void FreeCollection(values::CollectionKind kind, uint64_t word);
 
-/// Whether FreeCollection has left anything to do since data began to load (see loading.h).
+/// Whether FreeCollection has left anything to do beside the event loop.
 [[nodiscard]] bool AnyCollectionToFree();
-/// Does it, waiting on this thread. The caller holds no pins.
+/// Does it now, waiting on this thread. The caller holds no pins.
 void FinishFreeingCollections();
 
 }  // namespace flash::server

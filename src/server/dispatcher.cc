@@ -49,11 +49,17 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   return std::nullopt;
 }
 
+/// Where there is no room: what a script deleted before is freed only now. False: nothing was.
+bool FinishFreesFor(Prepared* prepared) {
+  prepared->pins.Release();  // What is missed by that is asked for again.
+  return FinishFrees();
+}
+
 /// Brings everything in `need`; failures are left in `prepared` for the handler's gates to reply.
 void Satisfy(Need& need, WaitCause cause, Prepared* prepared) {
-  if (cause == WaitCause::kLoading && AnyFreeToFinish()) {
+  if (cause == WaitCause::kLoading) {
     prepared->pins.Release();  // What is missed by that is asked for again.
-    FinishFrees();
+    FinishFreesWhileLoading();
   }
   switch (need.kind) {
     case Need::Kind::kNothing:
@@ -80,12 +86,20 @@ void Satisfy(Need& need, WaitCause cause, Prepared* prepared) {
     }
     case Need::Kind::kBuild: {
       prepared->built = std::make_shared<BuildJob>(need.sources, [] {});
-      if (!prepared->built->RunNow()) prepared->full = true;
+      const auto build = [prepared] { return prepared->built->RunNow().ok(); };
+      prepared->full = !build() && !(FinishFreesFor(prepared) && build());
       return;
     }
-    case Need::Kind::kRoom:
-      if (!Pool().AwaitRoom(need.room_bytes, WaitCause::kHardMark)) prepared->full = true;
+    case Need::Kind::kRoom: {
+      prepared->room.Release();
+      const auto await = [&] {
+        Result<blocks::RoomGrant> room = Pool().AwaitRoom(need.room_bytes, WaitCause::kHardMark);
+        if (room) prepared->room = std::move(*room);
+        return room.ok();
+      };
+      prepared->full = !await() && !(FinishFreesFor(prepared) && await());
       return;
+    }
   }
 }
 

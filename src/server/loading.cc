@@ -11,7 +11,6 @@ namespace flash::server {
 namespace {
 
 constexpr uint64_t kLoadPatienceUs = 60'000'000;
-constexpr uint64_t kRestorePatienceUs = 1'000'000;
 constexpr uint64_t kFreeSliceUs = 10'000;
 
 bool HasAnyFlag(uint32_t flags) { return (vk::ContextFlags(DetachedContext()) & flags) != 0; }
@@ -21,8 +20,7 @@ bool DataLoads() { return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
 }  // namespace
 
 uint64_t LoadPatienceUs() {
-  return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs
-                                                                         : kRestorePatienceUs;
+  return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;
 }
 
 bool MustLoad() {
@@ -31,13 +29,16 @@ bool MustLoad() {
          HasAnyFlag(VALKEYMODULE_CTX_FLAGS_READONLY) && !DataLoads();
 }
 
-bool AnyFreeToFinish() {
-  return DataLoads() && (DeferredFree::Pending() != 0 || AnyCollectionToFree());
-}
-
-void FinishFrees() {
+bool FinishFrees() {
+  if (DeferredFree::Pending() == 0 && !AnyCollectionToFree()) return false;
+  // A drained value may leave a collection, not the other way round.
   while (DeferredFree::Pending() != 0) DeferredFree::Drain(kFreeSliceUs);
   FinishFreeingCollections();
+  return true;
+}
+
+void FinishFreesWhileLoading() {
+  if (DataLoads()) FinishFrees();
 }
 
 }  // namespace flash::server

@@ -1,24 +1,27 @@
 // loading.h: what is different while a value, or all of the data, is being loaded.
 //
 // RDB and AOF files, full synchronisation, and RESTORE alone. While data loads the event loop does
-// not turn, so nothing happens beside it. Thread: main.
+// not turn, so nothing happens beside it, such as the freeing of what was there before. Thread:
+// main.
 #pragma once
 
 #include <cstdint>
 
 namespace flash::server {
 
-/// How long a value that loads may wait for room. One that comes alone, by RESTORE, holds up
-/// everybody meanwhile; while data loads, waiting makes sense as long as the device answers at all.
+/// How long a value that loads waits at least while nothing leaves RAM; see BlockPool::AwaitRoom.
+/// One that comes alone, by RESTORE, holds up everybody meanwhile: 0. While data loads, waiting
+/// makes sense as long as the device answers at all.
 [[nodiscard]] uint64_t LoadPatienceUs();
 
 /// A replica applies what its primary has acknowledged, beyond the bound if need be.
 [[nodiscard]] bool MustLoad();
 
-/// While data loads: whether values that are gone are still to be freed, which otherwise happens
-/// beside the event loop. Unless it is done they fill up RAM and the tier.
-[[nodiscard]] bool AnyFreeToFinish();
-/// Frees them, waiting on this thread. The caller holds no pins and uses no block bytes.
-void FinishFrees();
+/// Frees, waiting on this thread, what is gone and still to be freed; false: nothing is. Usually it
+/// happens beside the event loop. Where that does not turn, in scripts and while data loads, such
+/// values fill up RAM and the tier. The caller holds no pins and uses no block bytes.
+bool FinishFrees();
+/// The same only while data loads, when it need not be left for the worst case.
+void FinishFreesWhileLoading();
 
 }  // namespace flash::server

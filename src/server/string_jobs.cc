@@ -234,7 +234,8 @@ Result<void> BuildJob::AppendPiece() {
     builder_->AppendHot(piece);
   } else if (Result<void> stored = builder_->AppendCold(piece); !stored) {
     // Without a tier, or with a full one, RAM is the only place.
-    if (stored.code() == Code::kBusy || !Pool().Admit(piece.size())) return stored.code();
+    if (stored.code() == Code::kBusy) return Code::kBusy;
+    if (Result<void> admitted = Pool().Admit(piece.size()); !admitted) return admitted.code();
     builder_->AppendHot(piece);
   }
   if (builder_->next_bytes() == 0) {
@@ -264,14 +265,12 @@ BuildJob::Progress BuildJob::Step(uint64_t deadline_us) {
 }
 
 Result<void> BuildJob::RunNow() {
+  failed_ = false;  // Perhaps there is room now.
   while (next_ < items_.size()) {
-    Result<void> appended;
-    const auto append = [this, &appended] {
-      appended = AppendPiece();
-      return appended.ok() || appended.code() != Code::kBusy;
-    };
-    if (!append() && !Pool().DriveUntil(WaitCause::kHardMark, append, kBuildStuckUs)) {
-      appended = Code::kNoSpace;
+    Result<void> appended = AppendPiece();
+    if (!appended && appended.code() == Code::kBusy) {
+      appended = Pool().AwaitRoomFor(builder_->next_bytes(), WaitCause::kHardMark,
+                                     [this] { return AppendPiece(); });
     }
     if (!appended) {
       failed_ = true;

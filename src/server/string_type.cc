@@ -49,31 +49,24 @@ pthread_t main_thread;
 /// way round.
 Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash) {
   blocks::BlockPool& pool = Engine::Get().pool();
-  Result<void> appended;
   const auto append_hot = [&] {
-    if (!pool.Admit(piece.size())) return false;
-    builder->AppendHot(piece);
-    return true;
+    Result<void> admitted = pool.Admit(piece.size());
+    if (admitted) builder->AppendHot(piece);
+    return admitted;
   };
   const auto append = [&] {
-    appended = Result<void>();
-    if (!prefer_flash && append_hot()) return true;
-    appended = builder->AppendCold(piece);
-    if (appended) return true;
-    if (prefer_flash && appended.code() != Code::kBusy && append_hot()) {
-      appended = Result<void>();
-      return true;
-    }
-    return appended.code() != Code::kBusy;
+    if (!prefer_flash && append_hot()) return Result<void>();
+    Result<void> appended = builder->AppendCold(piece);
+    // With a full tier, RAM is the only place: perhaps something can still leave it.
+    return appended || appended.code() == Code::kBusy ? appended : append_hot();
   };
-  bool settled = append();
-  if (!(settled && appended) && AnyFreeToFinish()) {
-    FinishFrees();
-    settled = append();
-  }
-  if (!settled && !pool.DriveUntil(WaitCause::kLoading, append, LoadPatienceUs())) {
-    appended = Code::kNoSpace;
-  }
+  if (append()) return {};
+  FinishFreesWhileLoading();
+  const auto await = [&] {
+    return pool.AwaitRoomFor(piece.size(), WaitCause::kLoading, append, LoadPatienceUs());
+  };
+  Result<void> appended = await();
+  if (!appended && FinishFrees()) appended = await();
   if (appended || !MustLoad()) return appended;
   builder->AppendHot(piece);
   return {};

@@ -69,9 +69,10 @@ class LeafStore {
   [[nodiscard]] uint32_t block_bytes_max() const {
     return pool_ != nullptr ? pool_->block_bytes_max() : calls_->block_bytes_max(other_);
   }
-  bool DriveUntil(blocks::WaitCause cause, const std::function<bool()>& satisfied) const {
-    return pool_ != nullptr ? pool_->DriveUntil(cause, satisfied, 0)
-                            : calls_->drive_until(other_, cause, satisfied);
+  [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, blocks::WaitCause cause,
+                                          const blocks::BlockPool::Attempt& attempt) const {
+    return pool_ != nullptr ? pool_->AwaitRoomFor(bytes, cause, attempt, 0)
+                            : calls_->await_room_for(other_, bytes, cause, attempt);
   }
 
  private:
@@ -89,7 +90,8 @@ class LeafStore {
     void (*free)(void*, BlockId);
     uint64_t (*footprint_of)(void*, BlockId);
     uint32_t (*block_bytes_max)(void*);
-    bool (*drive_until)(void*, blocks::WaitCause, const std::function<bool()>&);
+    Result<void> (*await_room_for)(void*, uint64_t, blocks::WaitCause,
+                                   const blocks::BlockPool::Attempt&);
   };
 
   template <typename Pool>
@@ -115,8 +117,9 @@ class LeafStore {
       [](void* p, BlockId id) { As<Pool>(p)->Free(id); },
       [](void* p, BlockId id) { return As<Pool>(p)->FootprintOf(id); },
       [](void* p) { return As<Pool>(p)->block_bytes_max(); },
-      [](void* p, blocks::WaitCause cause, const std::function<bool()>& satisfied) {
-        return As<Pool>(p)->DriveUntil(cause, satisfied);
+      [](void* p, uint64_t bytes, blocks::WaitCause cause,
+         const blocks::BlockPool::Attempt& attempt) {
+        return As<Pool>(p)->AwaitRoomFor(bytes, cause, attempt);
       },
   };
 

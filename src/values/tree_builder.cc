@@ -39,14 +39,16 @@ void TreeBuilder::Append(const EntryDraft& draft) {
 
 BlockId TreeBuilder::StoreLeaf(Bytes leaf) {
   if (to_flash_) {
-    Result<BlockId> id = env_.store.CreateCold(leaf, family_);
-    if (!id && id.code() == Code::kBusy) {
-      (void)env_.store.DriveUntil(blocks::WaitCause::kLoading, [&] {
-        id = env_.store.CreateCold(leaf, family_);
-        return id.ok() || id.code() != Code::kBusy;
-      });
+    BlockId id = kNoBlock;
+    const auto create = [&]() -> Result<void> {
+      const Result<BlockId> created = env_.store.CreateCold(leaf, family_);
+      if (!created) return created.code();
+      id = *created;
+      return {};
+    };
+    if (create() || env_.store.AwaitRoomFor(leaf.size(), blocks::WaitCause::kLoading, create)) {
+      return id;
     }
-    if (id) return *id;
   }
   MutableBytes block;
   const BlockId id = env_.store.Create(static_cast<uint32_t>(leaf.size()), &block, family_);

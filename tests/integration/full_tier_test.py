@@ -50,6 +50,49 @@ def test_large_collections_deleted_in_the_log_leave_flash_while_it_loads(server)
     assert node.info("flash")["flash_cache_size_bytes"] <= 1.1 * MIB + 300_000
 
 
+def hashes(node, count=140):
+    for number in range(count):
+        node.call("FLASH.HSET", f"hash{number}", *pairs(range(2000), 300))
+
+
+@pytest.mark.parametrize("first", [[], [["DEL", *[f"hash{n}" for n in range(140)]]]])
+def test_large_collections_that_go_before_a_load_leave_flash_for_it(server, first):
+    node = server({"flash.cache-size-bytes": "8mb", "flash.capacity-bytes": "128mb"})
+    hashes(node)
+    node.call("SAVE")
+    digest = node.call("DEBUG", "DIGEST")
+    pipe = node.client.pipeline(transaction=False)  # In one turn of the event loop.
+    for command in [*first, ["DEBUG", "RELOAD", "NOSAVE"]]:
+        pipe.execute_command(*command)
+    assert pipe.execute()[-1] in (b"OK", True)
+    assert node.call("DEBUG", "DIGEST") == digest
+
+
+def test_a_server_that_becomes_a_replica_has_room_for_the_data_of_its_primary(server):
+    settings = {"flash.cache-size-bytes": "8mb", "flash.capacity-bytes": "128mb"}
+    primary = server({**settings, "repl-diskless-sync": "no"})
+    replica = server({**settings, "replica-lazy-flush": "no",
+                      "repl-diskless-load": "disabled"})
+    hashes(primary)
+    hashes(replica)
+    replica.replicate_from(primary)
+    replica.wait_for_offset_of(primary)
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+
+
+def test_what_a_script_deletes_leaves_flash_for_what_it_writes_then(server):
+    node = server({**FULL, "flash.capacity-bytes": "32mb"})
+    hashes(node, 24)
+    with pytest.raises(redis.exceptions.ResponseError, match="^FLASHFULL"):
+        for number in range(10_000):
+            node.call("FLASH.SET", f"key:{number}", os.urandom(30_000))
+    script = """
+        for n = 0, 23 do redis.call('DEL', 'hash' .. n) end
+        for n = 1, 400 do redis.call('FLASH.SET', 'new' .. n, ARGV[1] .. n) end
+        return 1"""
+    assert node.call("EVAL", script, 0, os.urandom(30_000)) == 1
+
+
 @pytest.mark.parametrize("command", ["FLASH.SET", "RESTORE"])
 def test_long_strings_overwritten_in_the_log_leave_ram_while_it_loads(server, command):
     node = server(LOG)

@@ -148,9 +148,9 @@ void FakeBlockPool::SetOwner(BlockId id, blocks::BlockOwner* owner) {
   block.owner = owner;
 }
 
-bool FakeBlockPool::DriveUntil(blocks::WaitCause /*cause*/, const std::function<bool()>& satisfied,
-                               uint64_t /*timeout_us*/) {
-  return satisfied();
+Result<void> FakeBlockPool::AwaitRoomFor(uint64_t /*bytes*/, blocks::WaitCause /*cause*/,
+                                         const blocks::BlockPool::Attempt& attempt) {
+  return attempt();
 }
 
 }  // namespace flash::testing

@@ -62,8 +62,8 @@ class FakeBlockPool {
   void SetOwner(BlockId id, blocks::BlockOwner* owner);
   [[nodiscard]] uint64_t FootprintOf(BlockId id) const { return Live(id).size; }
 
-  bool DriveUntil(blocks::WaitCause cause, const std::function<bool()>& satisfied,
-                  uint64_t timeout_us = 0);
+  [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, blocks::WaitCause cause,
+                                          const blocks::BlockPool::Attempt& attempt);
 
  private:
   struct Block {
