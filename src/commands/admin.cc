@@ -56,7 +56,7 @@ std::vector<Waiter>& Waiters() {
 Answer Step(ValkeyModuleCtx* ctx, Waiter& waiter) {
   if (!waiter.key) return Engine::Get().CompactionDone(waiter.pass) ? kOk : nullptr;
   ValkeyModule_SelectDb(ctx, waiter.db);
-  return waiter.demotion.Step(ctx, waiter.key.get());
+  return waiter.demotion.Step(ctx, waiter.key.get(), false);
 }
 
 void LookAfterWaiters(ValkeyModuleCtx* ctx) {
@@ -112,13 +112,13 @@ int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
   Waiter waiter;
   Demotion& demotion = waiter.demotion;
   if (const Answer answer = demotion.Start(ctx, argv[1])) return ReplyAnswer(ctx, answer);
-  Answer answer = demotion.Step(ctx, argv[1]);
+  Answer answer = demotion.Step(ctx, argv[1], false);
   if (answer == nullptr) {
     waiter.key = vk::String::Hold(argv[1]);
     waiter.db = ValkeyModule_GetSelectedDb(ctx);
     if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
     const auto arrived = [&] {
-      answer = demotion.Step(ctx, argv[1]);
+      answer = demotion.Step(ctx, argv[1], true);
       return answer != nullptr;
     };
     Engine::Get().pool().DriveUntil(blocks::WaitCause::kDemoteCommand, arrived, 0);

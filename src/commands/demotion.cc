@@ -21,8 +21,7 @@ constexpr uint64_t kSliceUs = 500;  // Of a value of many blocks, per turn of th
 constexpr size_t kPortion = 16;     // Blocks between two looks at the clock.
 constexpr Answer kMissing = "ERR key does not exist";
 constexpr Answer kAlreadyCold = "ALREADY_COLD";
-constexpr Answer kInUse =
-    "ERR the value was used all the time and did not leave RAM; nothing is lost";
+constexpr Answer kInUse = "ERR the value is in use and did not leave RAM; nothing is lost";
 constexpr Answer kTooSlow =
     "ERR flash took no part of the value for 30 seconds; the rest stays in RAM, nothing is lost";
 constexpr Answer kWriteFailing =
@@ -70,10 +69,10 @@ Answer Demotion::Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   return nullptr;
 }
 
-Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
+Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here) {
   if (const Answer answer = BlocksOf(ctx, key, nullptr)) return answer;
   Slice slice;
-  if (const Answer answer = Send(slice)) return answer;
+  if (const Answer answer = Send(slice, here)) return answer;
   Engine::Get().pool().store().Flush();
   Settle(slice);
   if (settled_ < ids_.size()) return Judge();
@@ -87,11 +86,14 @@ Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
 }
 
 /// Sends what is hot on its way, in order, as much as the slice and the write buffers allow.
-Answer Demotion::Send(Slice& slice) {
+Answer Demotion::Send(Slice& slice, bool here) {
   Engine& engine = Engine::Get();
   for (; sent_ < ids_.size() && slice.TimeForOne(); ++sent_) {
     const Result<bool> sent = engine.pool().Demote(ids_[sent_]);
-    if (!sent && sent.code() == Code::kBusy) break;
+    if (!sent && sent.code() == Code::kBusy) {
+      if (here && engine.pool().IsPinned(ids_[sent_])) return kInUse;
+      break;
+    }
     if (!sent && sent.code() != Code::kGone) return kFull;  // Gone: the end of the round shows it.
     if (sent && *sent) ++engine.counters().commanded_demotions;
   }

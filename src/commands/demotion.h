@@ -26,13 +26,14 @@ class Demotion {
   Answer Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key);
 
   /// Works for a slice of time. OK once every block is durable on flash, and nothing of it in RAM;
-  /// an error if the device failed, flash is full, or nothing went forward for 30 seconds.
-  Answer Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key);
+  /// an error if the device failed, flash is full, or nothing went forward for 30 seconds. `here`:
+  /// the caller waits on the main thread, so whoever uses the value will not let it go meanwhile.
+  Answer Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here);
 
  private:
   class Slice;
 
-  Answer Send(Slice& slice);
+  Answer Send(Slice& slice, bool here);
   void Settle(Slice& slice);
   Answer Judge();
   void BeginRound();

@@ -271,7 +271,7 @@ def test_a_disk_that_pauses_refuses_no_transaction(server, disk):
             for number in range(start, start + 20):
                 name = name_of(number)
                 pipe.execute_command("FLASH.SET", name, values.make(name, 1, VALUE_BYTES))
-            assert pipe.execute() == [b"OK"] * 20
+            assert pipe.execute(raise_on_error=False) == [b"OK"] * 20
     finally:
         timer.join()
     assert [version_of(node, number) for number in range(2000)] == [1] * 2000
@@ -299,6 +299,30 @@ def test_a_read_that_hangs_is_given_up(server, disk):
         throttle.close()
     wait_until(lambda: reads_all(node, 100), 30, "the disk to answer again")
     assert node.info("flash")["flash_read_timeouts"] >= 1
+
+
+def test_a_transaction_does_not_wait_to_demote_what_waits_for_the_disk(server, disk):
+    place = disk(128)
+    node = server({"flash.path": place.path / "flash.tier", "flash.capacity-bytes": "64mb"})
+    node.call("FLASH.HSET", "hash", *[part for n in range(500) for part in (f"f{n}", "v" * 100)])
+    assert node.call("FLASH.DEBUG.DEMOTE", "hash") == b"OK"
+    node.call("FLASH.HGET", "hash", "f7")  # One leaf is hot, and in use while the others come.
+    throttle = disks.Throttle(node.pid, place.device_number())
+    try:
+        throttle.reads_per_second(1)
+        link = Connection(node.port)
+        link.send(("FLASH.HGETALL", "hash"))
+        wait_until(lambda: node.info("flash")["flash_parked_clients"] == 1, 20, "a parked reader")
+        pipe = node.client.pipeline(transaction=True)
+        pipe.execute_command("FLASH.DEBUG.DEMOTE", "hash")
+        pipe.execute_command("PING")
+        error, pong = pipe.execute(raise_on_error=False)
+        assert "in use" in str(error) and pong is True
+        throttle.reads_per_second(0)
+        assert len(link.read().value) == 1000
+        link.close()
+    finally:
+        throttle.close()
 
 
 def reads_all(node, count):
