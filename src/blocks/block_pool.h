@@ -270,6 +270,10 @@ class BlockPool {
   virtual void SetCacheBytes(uint64_t bytes) = 0;
   /// Lowers the effective cache bound while the server itself is short of memory; 0: no limit.
   virtual void SetPressureLimit(uint64_t bytes) = 0;
+  /// `pending` is asked before somebody hears that there is no room: are blocks that nobody uses
+  /// still to be freed, beside this thread or later on it? Then he waits for that. Not called while
+  /// this thread waits.
+  virtual void SetFreesPending(std::function<bool()> pending) = 0;
   virtual void SetDemotionLimits(uint32_t batch, uint32_t inflight_max) = 0;
   virtual void Freeze() = 0;  ///< A child was forked.
   virtual void Thaw() = 0;    ///< No child lives.

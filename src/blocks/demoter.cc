@@ -194,7 +194,9 @@ void Demoter::ServeRoom() {
       room_.AnswerHead(Code::kInvalid);
     } else if (Fits(head.bytes)) {
       room_.AnswerHead({});
-    } else if (Hopeless(head.bytes) || Stalled(head.since_us, PatienceUs(head.bytes))) {
+    } else if (Hopeless(head.bytes) || Stalled(head.since_us, options_.slow_device_wait_us_max)) {
+      room_.AnswerHead(Code::kNoSpace);
+    } else if (Stalled(head.since_us, PatienceUs(head.bytes)) && !frees_pending_()) {
       room_.AnswerHead(Code::kNoSpace);
     } else {
       break;
@@ -217,13 +219,15 @@ bool Demoter::Fits(uint64_t bytes) const {
 }
 
 bool Demoter::NothingMoreLeaves() const {
-  return stuck_ || (core_.sums().evictable == 0 && core_.puts_inflight() == 0);
+  if (core_.puts_inflight() > 0) return silent_;
+  return stuck_ || core_.sums().evictable == 0;
 }
 
 /// Nothing that is under way, or could be begun, makes room for `bytes`.
 bool Demoter::Hopeless(uint64_t bytes) const {
   return NothingCanBePut(bytes) &&
-         core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0;
+         core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0 &&
+         (waits_here_ > 0 || !frees_pending_());
 }
 
 bool Demoter::HopelessToAwait(uint64_t bytes) const {

@@ -34,6 +34,7 @@ class Demoter {
 
   void SetCacheBytes(uint64_t bytes);
   void SetPressureLimit(uint64_t bytes) { pressure_bytes_ = bytes; }
+  void SetFreesPending(std::function<bool()> pending) { frees_pending_ = std::move(pending); }
   void SetLimits(uint32_t batch, uint32_t inflight_max);
   void SetFrozen(bool frozen) {
     frozen_ = frozen;
@@ -129,7 +130,7 @@ class Demoter {
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
   /// A wait on this thread would end as the last one did.
   [[nodiscard]] bool VainAgain(uint64_t bytes) const;
-  /// Neither by its end nor by its start: nothing leaves RAM now.
+  /// Nothing is on its way out of RAM, or what is has been for too long, and nothing else can go.
   [[nodiscard]] bool NothingMoreLeaves() const;
   /// Nothing has left RAM since `since_us`, or for `patience_us`.
   [[nodiscard]] bool Stalled(uint64_t since_us, uint64_t patience_us) const;
@@ -151,6 +152,7 @@ class Demoter {
   const base::Clock& clock_;
   store::RecordStore* store_ = nullptr;
   RoomQueue room_;
+  std::function<bool()> frees_pending_ = [] { return false; };
   uint64_t pressure_bytes_ = 0;
   uint64_t wanted_bytes_ = 0;  // Refused by Admit or CreateCold: the goal makes room for it.
   uint32_t next_ticket_ = 0;

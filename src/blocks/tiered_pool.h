@@ -103,6 +103,9 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
 
   void SetCacheBytes(uint64_t bytes) override { demoter_.SetCacheBytes(bytes); }
   void SetPressureLimit(uint64_t bytes) override { demoter_.SetPressureLimit(bytes); }
+  void SetFreesPending(std::function<bool()> pending) override {
+    demoter_.SetFreesPending(std::move(pending));
+  }
   void SetDemotionLimits(uint32_t batch, uint32_t inflight_max) override {
     demoter_.SetLimits(batch, inflight_max);
   }

@@ -116,7 +116,8 @@ Result<void> TieredPool::AwaitRoomFor(uint64_t bytes, WaitCause cause, const Att
     outcome = attempt();
     if (outcome || outcome.code() != Code::kBusy) return true;
     if (!wait.InVain()) return false;
-    outcome = Code::kNoSpace;
+    outcome = attempt();  // What is promised to others counts less from now on.
+    if (!outcome && outcome.code() == Code::kBusy) outcome = Code::kNoSpace;
     return true;
   };
   DriveUntil(cause, settled, 0);

@@ -114,6 +114,7 @@ void OnTurn(ValkeyModuleCtx* /*ctx*/) {
 Result<void> Dispatcher::Start(ValkeyModuleCtx* /*ctx*/) {
   StartPausePoints();
   AddTurnHook(OnTurn);
+  Pool().SetFreesPending(AnyFreePending);
   return {};
 }
 

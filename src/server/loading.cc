@@ -3,19 +3,49 @@
 // Thread: main.
 #include "server/loading.h"
 
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include "server/collection_key.h"
 #include "server/deferred_free.h"
+#include "server/engine.h"
 #include "server/events.h"
+#include "vk/server_info.h"
 
 namespace flash::server {
 namespace {
 
 constexpr uint64_t kLoadPatienceUs = 60'000'000;
 constexpr uint64_t kFreeSliceUs = 10'000;
+constexpr uint64_t kLazyFreeUsMax = 1'000'000;
+constexpr uint64_t kLazyFreeLookUs = 1000;
+constexpr std::chrono::microseconds kLazyFreeLook{kLazyFreeLookUs};
 
 bool HasAnyFlag(uint32_t flags) { return (vk::ContextFlags(DetachedContext()) & flags) != 0; }
 
 bool DataLoads() { return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
+
+/// Looking costs some 100 us.
+bool LazyFreeGoesOn() {
+  return vk::ServerInfo(DetachedContext(), "memory").Unsigned("lazyfree_pending_objects") != 0;
+}
+
+/// Until the server's lazy-free thread has handed over everything that was deleted, or for long
+/// enough.
+void AwaitLazyFree() {
+  const base::Clock& clock = Engine::Get().clock();
+  const uint64_t limit_us = clock.NowUs() + std::max(LoadPatienceUs(), kLazyFreeUsMax);
+  while (LazyFreeGoesOn() && clock.NowUs() < limit_us) std::this_thread::sleep_for(kLazyFreeLook);
+}
+
+bool DrainFrees() {
+  if (DeferredFree::Pending() == 0 && !AnyCollectionToFree()) return false;
+  // A drained value may leave a collection, not the other way round.
+  while (DeferredFree::Pending() != 0) DeferredFree::Drain(kFreeSliceUs);
+  FinishFreeingCollections();
+  return true;
+}
 
 }  // namespace
 
@@ -29,16 +59,25 @@ bool MustLoad() {
          HasAnyFlag(VALKEYMODULE_CTX_FLAGS_READONLY) && !DataLoads();
 }
 
+bool AnyFreePending() {
+  if (DeferredFree::Pending() != 0 || AnyCollectionToFree()) return true;
+  static bool goes_on = false;
+  static uint64_t looked_us = 0;
+  const uint64_t now_us = Engine::Get().clock().NowUs();
+  if (now_us - looked_us >= kLazyFreeLookUs) {
+    looked_us = now_us;
+    goes_on = LazyFreeGoesOn();
+  }
+  return goes_on;
+}
+
 bool FinishFrees() {
-  if (DeferredFree::Pending() == 0 && !AnyCollectionToFree()) return false;
-  // A drained value may leave a collection, not the other way round.
-  while (DeferredFree::Pending() != 0) DeferredFree::Drain(kFreeSliceUs);
-  FinishFreeingCollections();
-  return true;
+  AwaitLazyFree();
+  return DrainFrees();
 }
 
 void FinishFreesWhileLoading() {
-  if (DataLoads()) FinishFrees();
+  if (DataLoads()) DrainFrees();
 }
 
 }  // namespace flash::server

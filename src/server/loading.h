@@ -17,11 +17,16 @@ namespace flash::server {
 /// A replica applies what its primary has acknowledged, beyond the bound if need be.
 [[nodiscard]] bool MustLoad();
 
+/// Whether anything is gone and still to be freed: by the server's lazy-free thread, or beside the
+/// event loop. For when there is no room otherwise; looks at most once in a millisecond.
+[[nodiscard]] bool AnyFreePending();
+
 /// Frees, waiting on this thread, what is gone and still to be freed; false: nothing is. Usually it
 /// happens beside the event loop. Where that does not turn, in scripts and while data loads, such
-/// values fill up RAM and the tier. The caller holds no pins and uses no block bytes.
+/// values fill up RAM and the tier. The caller holds no pins and uses no block bytes. Waits for the
+/// server's lazy-free thread, too: for when there is no room otherwise.
 bool FinishFrees();
-/// The same only while data loads, when it need not be left for the worst case.
+/// The same only while data loads, and without waiting for others.
 void FinishFreesWhileLoading();
 
 }  // namespace flash::server

@@ -80,17 +80,23 @@ def test_a_server_that_becomes_a_replica_has_room_for_the_data_of_its_primary(se
     assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
 
 
-def test_what_a_script_deletes_leaves_flash_for_what_it_writes_then(server):
+@pytest.mark.parametrize("way", ["script", "transaction", "pipeline"])
+def test_what_is_deleted_leaves_flash_for_what_is_written_then(server, way):
     node = server({**FULL, "flash.capacity-bytes": "32mb"})
     hashes(node, 24)
-    with pytest.raises(redis.exceptions.ResponseError, match="^FLASHFULL"):
-        for number in range(10_000):
-            node.call("FLASH.SET", f"key:{number}", os.urandom(30_000))
-    script = """
-        for n = 0, 23 do redis.call('DEL', 'hash' .. n) end
-        for n = 1, 400 do redis.call('FLASH.SET', 'new' .. n, ARGV[1] .. n) end
-        return 1"""
-    assert node.call("EVAL", script, 0, os.urandom(30_000)) == 1
+    fill(node)
+    value = os.urandom(30_000)
+    if way == "script":
+        assert node.call("EVAL", """
+            for n = 0, 23 do redis.call('DEL', 'hash' .. n) end
+            for n = 1, 400 do redis.call('FLASH.SET', 'new' .. n, ARGV[1] .. n) end
+            return 1""", 0, value) == 1
+        return
+    pipe = node.client.pipeline(transaction=way == "transaction")
+    pipe.delete(*[f"hash{n}" for n in range(24)])
+    for number in range(400):
+        pipe.execute_command("FLASH.SET", f"new{number}", value)
+    assert pipe.execute(raise_on_error=False)[1:] == [b"OK"] * 400
 
 
 @pytest.mark.parametrize("command", ["FLASH.SET", "RESTORE"])
