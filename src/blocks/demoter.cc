@@ -186,6 +186,12 @@ uint64_t Demoter::PatienceUs(uint64_t bytes) const {
                                       : options_.room_wait_us_max;
 }
 
+bool Demoter::WaitsInVain(const RoomQueue::Head& head) const {
+  if (Hopeless(head.bytes)) return true;
+  if (!Stalled(head.since_us, PatienceUs(head.bytes))) return false;
+  return Stalled(head.since_us, options_.slow_device_wait_us_max) || !frees_pending_();
+}
+
 void Demoter::ServeRoom() {
   NoteProgress();
   if (waits_here_ > 0) return;
@@ -194,9 +200,7 @@ void Demoter::ServeRoom() {
       room_.AnswerHead(Code::kInvalid);
     } else if (Fits(head.bytes)) {
       room_.AnswerHead({});
-    } else if (Hopeless(head.bytes) || Stalled(head.since_us, options_.slow_device_wait_us_max)) {
-      room_.AnswerHead(Code::kNoSpace);
-    } else if (Stalled(head.since_us, PatienceUs(head.bytes)) && !frees_pending_()) {
+    } else if (WaitsInVain(head)) {
       room_.AnswerHead(Code::kNoSpace);
     } else {
       break;

@@ -134,6 +134,8 @@ class Demoter {
   [[nodiscard]] bool NothingMoreLeaves() const;
   /// Nothing has left RAM since `since_us`, or for `patience_us`.
   [[nodiscard]] bool Stalled(uint64_t since_us, uint64_t patience_us) const;
+  /// The first in line.
+  [[nodiscard]] bool WaitsInVain(const RoomQueue::Head& head) const;
   /// How long a writer waits so for `bytes`.
   [[nodiscard]] uint64_t PatienceUs(uint64_t bytes) const;
   void NoteProgress();
