@@ -3,16 +3,20 @@
 // Thread: main.
 #include "server/recheck.h"
 
+#include <utility>
+#include <vector>
+
 #include "server/errors.h"
 #include "vk/call_reply.h"
 
 namespace flash::server {
 namespace {
 
-/// Does this node still own the slot of `key`? Asked of the server's own redirection, by a command
-/// that changes nothing.
-bool OwnsSlot(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "EXISTS", "sE", key));
+/// Would the server still give this node a command with these keys? Asked of its own redirection,
+/// by a command that changes nothing: while a slot moves, some of its keys may be elsewhere
+/// already.
+bool OwnsKeys(ValkeyModuleCtx* ctx, std::vector<ValkeyModuleString*> keys) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "EXISTS", "vE", keys.data(), keys.size()));
   return !reply.is_error();
 }
 
@@ -36,11 +40,9 @@ const char* RefusalOf(ValkeyModuleCtx* ctx, const CommandSpec& spec, ValkeyModul
     }
   }
   if (!clustered || has(VALKEYMODULE_CTX_FLAGS_REPLICA)) return nullptr;
-  ValkeyModuleString* key = nullptr;
-  ForEachKey(spec, argv, argc, [&key, argv](int index) {
-    if (key == nullptr) key = argv[index];  // All keys of a command are in one slot.
-  });
-  return key == nullptr || OwnsSlot(ctx, key) ? nullptr : errors::kSlotMoved;
+  std::vector<ValkeyModuleString*> keys;
+  ForEachKey(spec, argv, argc, [&keys, argv](int index) { keys.push_back(argv[index]); });
+  return keys.empty() || OwnsKeys(ctx, std::move(keys)) ? nullptr : errors::kSlotMoved;
 }
 
 }  // namespace flash::server

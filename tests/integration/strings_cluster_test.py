@@ -14,11 +14,14 @@ def holder(tmp_path, monkeypatch):
     return Holder(tmp_path, monkeypatch)
 
 
+CLUSTER = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
+           "cluster-require-full-coverage": "no"}
+
+
 @pytest.fixture
 def node(server, holder):
     """A cluster of one node that owns every slot."""
-    made = server({"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-                   "cluster-port": free_port()})
+    made = server({**CLUSTER, "cluster-port": free_port()})
     made.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     wait_until(lambda: b"cluster_state:ok" in Connection(made.port).must("CLUSTER", "INFO"), 30,
                "the cluster to be up")
@@ -52,3 +55,48 @@ def test_a_slot_that_left_is_found_before_the_command_is_applied(node, holder, c
     assert parked_now(node) == 0
     c.must("CLUSTER", "ADDSLOTS", slot)
     wait_until(lambda: c.call("FLASH.GET", "k").plain() == VALUE, 30, "the slot to be back")
+
+
+@pytest.fixture
+def other(server, node):
+    """A second node of that cluster, which is to get the slot of `{a}`."""
+    made = server({**CLUSTER, "cluster-port": free_port()})
+    node.call("CLUSTER", "MEET", "127.0.0.1", made.port, made.settings["cluster-port"])
+    wait_until(lambda: all(sees_all_slots(each) for each in (node, made)), 60,
+               "the nodes to know each other")
+    return made
+
+
+def sees_all_slots(node):
+    info = Connection(node.port).must("CLUSTER", "INFO")
+    return b"cluster_state:ok" in info and b"cluster_slots_ok:16384" in info \
+        and b"cluster_known_nodes:2" in info
+
+
+def collections_of(c):
+    for name in ("{a}src", "{a}dst"):
+        c.must("FLASH.RPUSH", name, *[f"{name}{n}" * 10 for n in range(50)])
+    for name in ("{a}z1", "{a}z2", "{a}out"):
+        c.must("FLASH.ZADD", name, *[part for n in range(50) for part in (n, f"{name}{n}" * 10)])
+    for name in ("{a}x", "{a}y"):
+        c.must("FLASH.SET", name, VALUE)
+
+
+def test_a_key_that_left_with_its_slot_is_not_taken_for_missing(node, other, holder):
+    commands = {"{a}y": ("FLASH.MGET", "{a}x", "{a}y"),
+                "{a}dst": ("FLASH.LMOVE", "{a}src", "{a}dst", "LEFT", "LEFT"),
+                "{a}z2": ("FLASH.ZUNIONSTORE", "{a}out", "2", "{a}z1", "{a}z2")}
+    c = Connection(node.port)
+    collections_of(c)
+    slot = c.must("CLUSTER", "KEYSLOT", "{a}")
+    Connection(other.port).must("CLUSTER", "SETSLOT", slot, "IMPORTING",
+                                c.must("CLUSTER", "MYID"))
+    c.must("CLUSTER", "SETSLOT", slot, "MIGRATING", Connection(other.port).must("CLUSTER", "MYID"))
+    for moves, command in commands.items():
+        chill(node, *[arg for arg in command if arg.startswith("{a}")])
+        holder.hold("release")
+        client = send_and_park(node, *command)
+        assert c.must("MIGRATE", "127.0.0.1", other.port, moves, 0, 5000) == b"OK"
+        holder.let_go()
+        assert client.read().value.startswith(b"TRYAGAIN "), command
+        assert client.call(*command).value.startswith(b"TRYAGAIN "), "as the server says"
