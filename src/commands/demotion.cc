@@ -17,13 +17,14 @@ using blocks::BlockState;
 using server::Engine;
 
 constexpr uint64_t kStandstillUsMax = 30'000'000;
+constexpr uint64_t kStandstillHereUsMax = 10'000'000;  // As writers wait for a slow device.
 constexpr uint64_t kSliceUs = 500;  // Of a value of many blocks, per turn of the event loop.
 constexpr size_t kPortion = 16;     // Blocks between two looks at the clock.
 constexpr Answer kMissing = "ERR key does not exist";
 constexpr Answer kAlreadyCold = "ALREADY_COLD";
 constexpr Answer kInUse = "ERR the value is in use and did not leave RAM; nothing is lost";
 constexpr Answer kTooSlow =
-    "ERR flash took no part of the value for 30 seconds; the rest stays in RAM, nothing is lost";
+    "ERR flash took no part of the value for too long; the rest stays in RAM, nothing is lost";
 constexpr Answer kWriteFailing =
     "FLASHIO the value could not be written to flash (device error); it stays in RAM";
 constexpr Answer kFull = "FLASHFULL no room on flash; the value stays in RAM";
@@ -75,14 +76,14 @@ Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here) 
   if (const Answer answer = Send(slice, here)) return answer;
   Engine::Get().pool().store().Flush();
   Settle(slice);
-  if (settled_ < ids_.size()) return Judge();
+  if (settled_ < ids_.size()) return Judge(here);
 
   std::vector<BlockId> now;
   if (const Answer answer = BlocksOf(ctx, key, &now)) return answer;
   if (now == ids_) return kOk;
   ids_ = std::move(now);
   BeginRound();
-  return Judge();
+  return Judge(here);
 }
 
 /// Sends what is hot on its way, in order, as much as the slice and the write buffers allow.
@@ -115,7 +116,7 @@ void Demotion::Settle(Slice& slice) {
 }
 
 /// Null while there is reason to go on.
-Answer Demotion::Judge() {
+Answer Demotion::Judge(bool here) {
   Engine& engine = Engine::Get();
   const store::RecordStore::Stats& store = engine.pool().store().stats();
   if (store.writes_failing && store.write_errors != write_errors_) return kWriteFailing;
@@ -124,7 +125,7 @@ Answer Demotion::Judge() {
     furthest_ = sent_ + settled_;
     moved_at_us_ = now_us;
   }
-  if (now_us - moved_at_us_ < kStandstillUsMax) return nullptr;
+  if (now_us - moved_at_us_ < (here ? kStandstillHereUsMax : kStandstillUsMax)) return nullptr;
   return settled_ < sent_ ? kTooSlow : kInUse;
 }
 

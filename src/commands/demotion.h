@@ -27,7 +27,8 @@ class Demotion {
 
   /// Works for a slice of time. OK once every block is durable on flash, and nothing of it in RAM;
   /// an error if the device failed, flash is full, or nothing went forward for 30 seconds. `here`:
-  /// the caller waits on the main thread, so whoever uses the value will not let it go meanwhile.
+  /// the caller waits on the main thread (10 seconds), so whoever uses the value does not let it go
+  /// meanwhile.
   Answer Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here);
 
  private:
@@ -35,7 +36,7 @@ class Demotion {
 
   Answer Send(Slice& slice, bool here);
   void Settle(Slice& slice);
-  Answer Judge();
+  Answer Judge(bool here);
   void BeginRound();
 
   std::vector<BlockId> ids_;
