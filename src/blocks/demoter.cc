@@ -94,6 +94,7 @@ void Demoter::Run(uint64_t deadline_us) {
     }
     if (DemoteVictim(id, &run) == Step::kStop) break;
   }
+  if (run.refused_bytes != 0 && !run.any_put) PausePuts();
   MeasureBatch(began_us, run);
 }
 
@@ -119,8 +120,10 @@ Demoter::Step Demoter::DemoteVictim(BlockId id, Progress* run) {
   if (core_.puts_inflight() >= inflight_max()) return Step::kStop;
   uint32_t ticket = 0;
   const Bytes stored = core_.table().HotOf(id)->stored();
+  if (run->refused_bytes != 0 && stored.size() >= run->refused_bytes) return PassOverLarge(id, run);
   const Result<void> put = TryPut(id, stored, &ticket);
   if (put) {
+    run->any_put = true;
     run->copied_bytes += stored.size();
     core_.StartPut(id, ticket, true);
     ++run->demoted;
@@ -128,7 +131,20 @@ Demoter::Step Demoter::DemoteVictim(BlockId id, Progress* run) {
   }
   // Busy: a completion will announce itself, unless the buffers are full of writes that fail.
   if (put.code() == Code::kBusy && !store_->stats().writes_failing) return Step::kStop;
-  return PassOverDirty(id, run);
+  if (put.code() != Code::kNoSpace) {
+    if (put.code() != Code::kBusy) PausePuts();
+    return PassOverDirty(id, run);
+  }
+  run->refused_bytes = stored.size();
+  if (refused_bytes_ == 0 || stored.size() < refused_bytes_) refused_bytes_ = stored.size();
+  return PassOverLarge(id, run);
+}
+
+/// The store has no room for a block of this size: perhaps for a smaller one.
+Demoter::Step Demoter::PassOverLarge(BlockId id, Progress* run) {
+  if (++run->skipped_dirty > kSkippedDirtyMax) return Step::kStop;
+  PassOver(id, run);
+  return Step::kGoOn;
 }
 
 /// A dirty block has to stay for now; clean ones behind it can still go.
@@ -145,7 +161,6 @@ Result<void> Demoter::TryPut(BlockId id, Bytes payload, uint32_t* ticket) {
   *ticket = ++next_ticket_;
   Result<void> put = store_->Put(id, *ticket, payload);
   stuck_ = !put.ok();
-  if (!put && put.code() != Code::kBusy) PausePuts();
   return put;
 }
 
@@ -229,7 +244,7 @@ bool Demoter::NothingMoreLeaves() const {
 
 /// Nothing that is under way, or could be begun, makes room for `bytes`.
 bool Demoter::Hopeless(uint64_t bytes) const {
-  return NothingCanBePut(bytes) &&
+  return !frozen_ && NothingCanBePut(bytes) &&
          core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0 &&
          (waits_here_ > 0 || !frees_pending_());
 }
@@ -239,7 +254,8 @@ bool Demoter::HopelessToAwait(uint64_t bytes) const {
 }
 
 bool Demoter::NothingCanBePut(uint64_t bytes) const {
-  return stuck_ && !frozen_ && core_.puts_inflight() == 0 && !store_->HasRoomFor(bytes);
+  if (!stuck_ || core_.puts_inflight() != 0) return false;
+  return !store_->HasRoomFor(bytes) || (refused_bytes_ != 0 && !store_->HasRoomFor(refused_bytes_));
 }
 
 Result<void> Demoter::Admit(uint64_t bytes) {
@@ -249,18 +265,6 @@ Result<void> Demoter::Admit(uint64_t bytes) {
   if (Hopeless(bytes)) return Code::kNoSpace;
   wanted_bytes_ = std::max(wanted_bytes_, bytes);
   return Code::kBusy;
-}
-
-bool Demoter::VainAgain(uint64_t bytes) const {
-  switch (vain_) {
-    case Vain::kNo:
-      return false;
-    case Vain::kTierFull:
-      return stuck_ && !store_->HasRoomFor(bytes);
-    case Vain::kDevice:
-      return stuck_ || silent_;
-  }
-  return false;
 }
 
 Demoter::WaitHere::WaitHere(Demoter* demoter, uint64_t bytes, uint64_t patience_us)
@@ -274,10 +278,12 @@ Demoter::WaitHere::WaitHere(Demoter* demoter, uint64_t bytes, uint64_t patience_
 bool Demoter::WaitHere::InVain() {
   Demoter& d = demoter_;
   if (d.HopelessToAwait(bytes_)) return true;
-  if (std::exchange(turned_, true) && patience_us_ == 0 && d.VainAgain(bytes_)) return true;
+  const bool again = d.vain_us_ != 0 && d.vain_us_ >= patience_us_ && (d.stuck_ || d.silent_);
+  if (std::exchange(turned_, true) && again) return true;
   d.NoteProgress();
-  if (!d.Stalled(since_us_, std::max(patience_us_, d.PatienceUs(bytes_)))) return false;
-  d.vain_ = d.store_->HasRoomFor(bytes_) ? Vain::kDevice : Vain::kTierFull;
+  const uint64_t patience_us = std::max(patience_us_, d.PatienceUs(bytes_));
+  if (!d.Stalled(since_us_, patience_us)) return false;
+  d.vain_us_ = patience_us;
   d.silent_ = d.core_.puts_inflight() > 0;
   return true;
 }
@@ -343,8 +349,9 @@ void Demoter::OnUnpinned(BlockId id) {
 
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
   stuck_ = false;
-  vain_ = Vain::kNo;
+  vain_us_ = 0;
   silent_ = false;
+  refused_bytes_ = 0;
   pause_us_ = 0;
   paused_until_us_ = 0;
   return core_.Stored(id, ticket, place);

@@ -38,7 +38,7 @@ class Demoter {
   void SetLimits(uint32_t batch, uint32_t inflight_max);
   void SetFrozen(bool frozen) {
     frozen_ = frozen;
-    vain_ = Vain::kNo;
+    vain_us_ = 0;
   }
   [[nodiscard]] uint64_t cache_bytes() const { return options_.cache_bytes; }
   /// The bound in force: the setting, or the pressure limit where that is lower.
@@ -73,8 +73,8 @@ class Demoter {
     WaitHere(const WaitHere&) = delete;
     WaitHere& operator=(const WaitHere&) = delete;
     ~WaitHere() { --demoter_.waits_here_; }
-    /// Asked between turns: waiting longer for `bytes` is pointless. Where a wait ended so, the
-    /// next without `patience_us` lasts one turn, until something could be put again.
+    /// Asked between turns: waiting longer for `bytes` is pointless. Where a wait of that patience
+    /// ended so, the next lasts one turn, until something could be put again.
     [[nodiscard]] bool InVain();
 
    private:
@@ -115,21 +115,20 @@ class Demoter {
     uint64_t looked = 0;
     S3Fifo::Passed passed;
     uint64_t skipped_dirty = 0;
+    uint64_t refused_bytes = 0;  // Smallest payload for which the store had no room.
+    bool any_put = false;
     uint64_t demoted = 0;
     uint64_t copied_bytes = 0;  // Since the last look at the clock.
   };
   enum class Step : uint8_t { kGoOn, kStop };
-  /// Why a wait on this thread ended without room; until a put succeeds.
-  enum class Vain : uint8_t { kNo, kTierFull, kDevice };
 
   [[nodiscard]] uint64_t Goal();
   [[nodiscard]] bool Fits(uint64_t bytes) const;
   [[nodiscard]] bool Hopeless(uint64_t bytes) const;
-  /// The same while this thread waits: no pin goes meanwhile, the waiter's own least of all.
+  /// The same while this thread waits: no pin goes meanwhile, the waiter's own least of all, and no
+  /// end of a child is noticed.
   [[nodiscard]] bool HopelessToAwait(uint64_t bytes) const;
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
-  /// A wait on this thread would end as the last one did.
-  [[nodiscard]] bool VainAgain(uint64_t bytes) const;
   /// Nothing is on its way out of RAM, or what is has been for too long, and nothing else can go.
   [[nodiscard]] bool NothingMoreLeaves() const;
   /// Nothing has left RAM since `since_us`, or for `patience_us`.
@@ -145,6 +144,7 @@ class Demoter {
   [[nodiscard]] bool TimeIsUp(uint64_t deadline_us, Progress* run) const;
   void PassOver(BlockId id, Progress* run);
   Step PassOverDirty(BlockId id, Progress* run);
+  Step PassOverLarge(BlockId id, Progress* run);
   [[nodiscard]] Result<void> TryPut(BlockId id, Bytes payload, uint32_t* ticket);
   void PausePuts();
   void MeasureBatch(uint64_t began_us, const Progress& run);
@@ -161,8 +161,9 @@ class Demoter {
   bool frozen_ = false;
   bool wants_run_ = false;
   bool flush_wanted_ = false;
-  bool stuck_ = false;  // The last put was refused or failed.
-  Vain vain_ = Vain::kNo;
+  bool stuck_ = false;    // The last put was refused or failed.
+  uint64_t vain_us_ = 0;  // Somebody waited so long on this thread in vain, and nothing came since.
+  uint64_t refused_bytes_ = 0;    // As Progress's, since a put last succeeded; 0: none.
   bool silent_ = false;           // What was on its way when a wait ended in vain still is.
   uint64_t pause_us_ = 0;         // Grows with each refusal for want of room.
   uint64_t paused_until_us_ = 0;  // Until then dirty blocks stay.

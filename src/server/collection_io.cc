@@ -194,7 +194,7 @@ Result<bool> MakeRoomToLoad(uint64_t bytes) {
   const auto await = [&] {
     return pool.AwaitRoom(wanted, WaitCause::kLoading, LoadPatienceUs()).ok();
   };
-  if (!await() && !(FinishFrees() && await()) && !MustLoad()) return Code::kNoSpace;
+  if (!await() && !(FinishFrees() && await()) && !MustLoad(bytes)) return Code::kNoSpace;
   return wanted < bytes;
 }
 

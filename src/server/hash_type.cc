@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/collection_type.h"
+#include "server/loading.h"
 
 namespace flash::server {
 namespace {
@@ -47,7 +48,7 @@ uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<HashValue::Pair>& pairs
   }
   const Result<bool> to_flash = MakeRoomToLoad(bytes);
   if (!to_flash) {
-    FailLoad(io, kName, "the cache and the flash file are full");
+    FailLoad(io, kName, kNoRoomToLoad);
     return 0;
   }
   uint64_t word = 0;

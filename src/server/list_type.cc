@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/collection_type.h"
+#include "server/loading.h"
 
 namespace flash::server {
 namespace {
@@ -28,7 +29,7 @@ Result<void> EntryArguments(const EntryView& entry, std::vector<std::string>* ar
 uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<Bytes>& elements, uint64_t bytes) {
   const Result<bool> to_flash = MakeRoomToLoad(bytes);
   if (!to_flash) {
-    FailLoad(io, kName, "the cache and the flash file are full");
+    FailLoad(io, kName, kNoRoomToLoad);
     return 0;
   }
   uint64_t word = 0;

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "server/collection_key.h"
 #include "server/deferred_free.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "vk/log.h"
 #include "vk/server_info.h"
 
 namespace flash::server {
@@ -18,6 +20,9 @@ namespace {
 
 constexpr uint64_t kLoadPatienceUs = 60'000'000;
 constexpr uint64_t kFreeSliceUs = 10'000;
+constexpr uint64_t kBeyondDivisor = 8;
+constexpr uint64_t kBeyondBytes = 64 * kMiB;
+constexpr uint64_t kTellEveryUs = 10'000'000;
 constexpr uint64_t kLazyFreeUsMax = 1'000'000;
 constexpr uint64_t kLazyFreeLookUs = 1000;
 constexpr std::chrono::microseconds kLazyFreeLook{kLazyFreeLookUs};
@@ -39,6 +44,23 @@ void AwaitLazyFree() {
   while (LazyFreeGoesOn() && clock.NowUs() < limit_us) std::this_thread::sleep_for(kLazyFreeLook);
 }
 
+bool FitsBeyond(uint64_t bytes) {
+  blocks::BlockPool& pool = Engine::Get().pool();
+  const blocks::BlockPool::Stats& stats = pool.stats();
+  const uint64_t beyond = std::min(pool.store().stats().capacity_bytes / kBeyondDivisor,
+                                   std::max(stats.cache_bytes, kBeyondBytes));
+  if (stats.hot_bytes + bytes > stats.cache_bytes + beyond) return false;
+  static uint64_t told_us = 0;
+  const uint64_t now_us = Engine::Get().clock().NowUs();
+  if (told_us == 0 || now_us - told_us > kTellEveryUs) {
+    told_us = now_us;
+    vk::Log(
+        DetachedContext(), vk::LogLevel::kWarning,
+        std::string("what has no place on flash stays in RAM while data loads: ") + kNoRoomToLoad);
+  }
+  return true;
+}
+
 bool DrainFrees() {
   if (DeferredFree::Pending() == 0 && !AnyCollectionToFree()) return false;
   // A drained value may leave a collection, not the other way round.
@@ -53,10 +75,10 @@ uint64_t LoadPatienceUs() {
   return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;
 }
 
-bool MustLoad() {
+bool MustLoad(uint64_t bytes) {
+  if (DataLoads()) return FitsBeyond(bytes);
   // A replica that clients may write to cannot be told from its primary's stream here.
-  return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_REPLICA) &&
-         HasAnyFlag(VALKEYMODULE_CTX_FLAGS_READONLY) && !DataLoads();
+  return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_REPLICA) && HasAnyFlag(VALKEYMODULE_CTX_FLAGS_READONLY);
 }
 
 bool AnyFreePending() {

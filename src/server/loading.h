@@ -14,8 +14,15 @@ namespace flash::server {
 /// makes sense as long as the device answers at all.
 [[nodiscard]] uint64_t LoadPatienceUs();
 
-/// A replica applies what its primary has acknowledged, beyond the bound if need be.
-[[nodiscard]] bool MustLoad();
+inline constexpr const char* kNoRoomToLoad =
+    "the cache and the flash file are full (flash.capacity-bytes)";
+
+/// May `bytes` stay in RAM beyond the bound, where neither cache nor tier has room? A replica
+/// applies what its primary has acknowledged. And how much a tier holds depends a little on the
+/// order in which it is filled: while data loads, up to an eighth of the capacity (at most the
+/// cache's size or 64 MiB) may be beyond the bound, or what one server held could not be loaded by
+/// the next.
+[[nodiscard]] bool MustLoad(uint64_t bytes);
 
 /// Whether anything is gone and still to be freed: by the server's lazy-free thread, or beside the
 /// event loop. For when there is no room otherwise; looks at most once in a millisecond.

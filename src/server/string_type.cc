@@ -37,8 +37,6 @@ constexpr uint64_t kPieceBytesMax = kMiB;
 constexpr uint64_t kUnreadableMark = UINT64_MAX;
 /// Values above this are digested by their hash, so that the size of blocks does not show.
 constexpr uint64_t kDigestWholeBytesMax = 64;
-constexpr const char* kNoRoom =
-    "no room for a flashstr1 value: the cache and the flash file are full";
 
 pthread_t main_thread;
 
@@ -67,7 +65,7 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
   };
   Result<void> appended = await();
   if (!appended && FinishFrees()) appended = await();
-  if (appended || !MustLoad()) return appended;
+  if (appended || !MustLoad(piece.size())) return appended;
   builder->AppendHot(piece);
   return {};
 }
@@ -117,7 +115,7 @@ void* LoadPieces(ValkeyModuleIO* io, uint64_t length) {
     }
     left -= piece.bytes().size();
     if (Result<void> added = cutter.Add(piece.bytes()); !added) {
-      LogLoadFailure(io, kNoRoom);
+      LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
       return nullptr;
     }
   }
@@ -138,7 +136,7 @@ void* LoadOlder(ValkeyModuleIO* io) {
   StringBuilder builder(&TheStrings(), value.bytes().size());
   PieceCutter cutter(&builder);
   if (Result<void> added = cutter.Add(value.bytes()); !added) {
-    LogLoadFailure(io, kNoRoom);
+    LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
     return nullptr;
   }
   return builder.Finish().pointer();
@@ -184,7 +182,7 @@ void* Unpack(ValkeyModuleIO* io, Bytes packed) {
   StringBuilder builder(&TheStrings(), packed.size());
   PieceCutter cutter(&builder, true);
   if (Result<void> added = cutter.Add(packed); !added) {
-    LogLoadFailure(io, kNoRoom);
+    LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
     return nullptr;
   }
   return builder.Finish().pointer();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/collection_type.h"
+#include "server/loading.h"
 
 namespace flash::server {
 namespace {
@@ -52,7 +53,7 @@ uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<ZSetValue::Pair>& pairs
   }
   const Result<bool> to_flash = MakeRoomToLoad(2 * bytes);  // Members are in both trees.
   if (!to_flash) {
-    FailLoad(io, kName, "the cache and the flash file are full");
+    FailLoad(io, kName, kNoRoomToLoad);
     return 0;
   }
   uint64_t word = 0;

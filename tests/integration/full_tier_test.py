@@ -80,6 +80,50 @@ def test_a_server_that_becomes_a_replica_has_room_for_the_data_of_its_primary(se
     assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
 
 
+def fill_mixed(node, pick, refusals):
+    """Values of very different sizes, until so many of them have been refused."""
+    number = 0
+    while refusals > 0:
+        number += 1
+        try:
+            size = pick.choice((100, 3000, 8000, 100_000))
+            node.call("FLASH.SET", f"s{number}", os.urandom(size))
+            node.call("FLASH.HSET", f"h{number}", *pairs(range(pick.choice((3, 100, 400))), 300))
+        except redis.exceptions.ResponseError as error:
+            assert str(error).startswith("FLASHFULL")
+            refusals -= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_full_server_holds_loads_again(server, seed):
+    node = server({**FULL, "flash.cache-size-bytes": "2mb"})
+    fill_mixed(node, random.Random(seed), 30)
+    digest = node.call("DEBUG", "DIGEST")
+    assert node.call("SAVE")
+    for _ in range(3):
+        node.restart(crash=True)
+        assert node.call("DEBUG", "DIGEST") == digest
+        assert node.call("DEBUG", "RELOAD")
+        assert node.call("DEBUG", "DIGEST") == digest
+
+
+def test_small_values_are_refused_at_once_where_only_large_ones_could_leave(server):
+    node = server({**FULL, "flash.cache-size-bytes": "2mb"})
+    pick = random.Random(1)
+    fill_mixed(node, pick, 30)
+    refused = 0
+    for number in range(300):
+        if number % 3 == 0:
+            node.call("DEL", f"s{pick.randrange(200)}")
+        try:
+            node.call("EVAL", "return redis.call('FLASH.SET', KEYS[1], ARGV[1])", 1,
+                      f"new{number}", os.urandom(pick.choice((3000, 8000, 100_000))))
+        except redis.exceptions.ResponseError as error:
+            refused += "FLASHFULL" in str(error)
+    assert refused > 50
+    assert waited_s(node) < 5 * SLOWDOWN
+
+
 @pytest.mark.parametrize("way", ["script", "transaction", "pipeline"])
 def test_what_is_deleted_leaves_flash_for_what_is_written_then(server, way):
     node = server({**FULL, "flash.capacity-bytes": "32mb"})
