@@ -20,9 +20,11 @@ def pairs(numbers, size):
 
 
 def fill(node):
-    with pytest.raises(redis.exceptions.ResponseError, match="^FLASHFULL"):
-        for number in range(10_000):
-            node.call("FLASH.SET", f"key:{number}", os.urandom(30_000))
+    """Until not even small values find room."""
+    for size in (30_000, 3_000, 300):
+        with pytest.raises(redis.exceptions.ResponseError, match="^FLASHFULL"):
+            for number in range(10_000):
+                node.call("FLASH.SET", f"key:{size}:{number}", os.urandom(size))
 
 
 def waited_s(node):
