@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstddef>
+#include <vector>
 
 #include "blocks/block_pool.h"
 #include "tests/support/block_budget_fixture.h"
@@ -65,7 +67,7 @@ TEST_F(BlockRoomTest, WhoWaitsOnTheThreadDoesNotWaitForAGrant) {
   ASSERT_TRUE(room);
   EXPECT_EQ(room->bytes(), kCache / 2);
 
-  const Bytes payload = BytesOf(1, 1000);
+  const std::vector<std::byte> payload = BytesOf(1, 1000);
   EXPECT_EQ(pool->CreateCold(payload).code(), Code::kBusy);
   const auto create = [&]() -> Result<void> {
     const Result<BlockId> id = pool->CreateCold(payload);
