@@ -12,7 +12,6 @@ namespace {
 using testing::kCache;
 using testing::kHard;
 using testing::kSlack;
-using testing::Waiter;
 
 using BlockBudgetTest = testing::BlockBudgetFixture;
 
@@ -46,7 +45,7 @@ TEST_F(BlockBudgetTest, BatchAndInflightAreLimits) {
 
 TEST_F(BlockBudgetTest, AdmitRefusesAtTheHardMark) {
   store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   EXPECT_LE(Load(), kHard);
   EXPECT_GT(Load() + 1024, kHard);
   EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);
@@ -108,7 +107,7 @@ TEST_F(BlockBudgetTest, ColdReadsGoOnUncachedAtAFullTier) {
   std::vector<BlockId> cold;
   for (uint64_t seed = 0; seed < 100; ++seed) cold.push_back(CreateAndChill(seed));
   store->refuse_puts = Code::kNoSpace;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Drive();
   for (uint64_t seed = 0; seed < cold.size(); ++seed) {
     Fetch fetch = FetchOne(cold[seed]);

@@ -21,7 +21,7 @@ using BlockRoomTest = testing::BlockBudgetFixture;
 
 TEST_F(BlockRoomTest, WritersAreServedInOrder) {
   store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter large;
   Waiter small;
   pool->WaitForRoom(300'000, &large);
@@ -40,23 +40,23 @@ TEST_F(BlockRoomTest, WritersAreServedInOrder) {
 }
 
 TEST_F(BlockRoomTest, AGrantIsItsHoldersAlone) {
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter waiter;
   waiter.keeps = true;
   pool->WaitForRoom(kCache / 2, &waiter);
   Settle();
   ASSERT_EQ(waiter.grant.bytes(), kCache / 2);
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   EXPECT_LE(Load() + waiter.grant.bytes(), kHard);
   Settle();
   EXPECT_TRUE(pool->Admit(1024));  // Room is made for both.
   waiter.grant.Release();
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   EXPECT_GT(Load() + 1024, kHard);
 }
 
 TEST_F(BlockRoomTest, WhoWaitsOnTheThreadDoesNotWaitForAGrant) {
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter waiter;
   waiter.keeps = true;
   pool->WaitForRoom(kCache, &waiter);
@@ -80,7 +80,7 @@ TEST_F(BlockRoomTest, WhoWaitsOnTheThreadDoesNotWaitForAGrant) {
 }
 
 TEST_F(BlockRoomTest, NoGrantIsGivenWhileTheThreadWaits) {
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   std::array<Waiter, 8> waiters;
   for (Waiter& waiter : waiters) {
     waiter.keeps = true;
@@ -97,10 +97,8 @@ TEST_F(BlockRoomTest, NoGrantIsGivenWhileTheThreadWaits) {
 TEST_F(BlockRoomTest, TheThreadDoesNotAwaitWhatTheEndOfAChildWouldBring) {
   store->live_bytes_max = 0;
   pool->Freeze();
-  while (pool->Admit(1024)) Create(1);
-  const uint64_t began_us = clock.NowUs();
-  EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
-  EXPECT_LT(clock.NowUs() - began_us, 100'000u);
+  FillToHardMark();
+  EXPECT_LT(AwaitNoSpace(), 100'000u);
   store->live_bytes_max = ~uint64_t{0};
   EXPECT_TRUE(pool->AwaitRoom(1024, WaitCause::kHardMark));
 }
@@ -116,11 +114,7 @@ TEST_F(BlockRoomTest, SmallBlocksLeaveWhereALargeOneFindsNoRoom) {
   // There would be room for what is wanted, but what would have to leave for it is larger.
   store->live_bytes_max += 500;
   while (pool->Admit(400)) Create(1);
-  const uint64_t began_us = clock.NowUs();
-  const Result<RoomGrant> room = pool->AwaitRoom(400, WaitCause::kHardMark);
-  ASSERT_FALSE(room);
-  EXPECT_EQ(room.code(), Code::kNoSpace);
-  EXPECT_LT(clock.NowUs() - began_us, 200'000u);
+  EXPECT_LT(AwaitNoSpace(400), 200'000u);
 }
 
 TEST_F(BlockRoomTest, AGrantMayOutliveThePool) {
@@ -134,7 +128,7 @@ TEST_F(BlockRoomTest, AGrantMayOutliveThePool) {
 
 TEST_F(BlockRoomTest, ForgottenWriterIsNotAnswered) {
   store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter first;
   Waiter second;
   pool->WaitForRoom(1024, &first);
@@ -148,67 +142,53 @@ TEST_F(BlockRoomTest, ForgottenWriterIsNotAnswered) {
   EXPECT_EQ(first.answers + second.answers, 0);
 }
 
-TEST_F(BlockRoomTest, WriterHearsNoSpaceWhenNothingMovesBesideAChild) {
-  store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+/// A writer in line, all puts under way: what it hears, and that it waits for so long.
+class BlockRoomInLineTest : public BlockRoomTest {
+ protected:
+  void SetUp() override {
+    BlockRoomTest::SetUp();
+    store->hold_puts = true;
+    FillToHardMark();
+    pool->WaitForRoom(1024, &waiter);
+    Drive();
+  }
+  void ExpectNoSpaceAfter(uint64_t us) {
+    clock.Advance(us - 100'000);
+    Drive();
+    EXPECT_EQ(waiter.answers, 0);
+    clock.Advance(200'000);
+    Drive();
+    EXPECT_EQ(waiter.answers, 1);
+    EXPECT_EQ(waiter.code, Code::kNoSpace);
+  }
   Waiter waiter;
-  pool->WaitForRoom(1024, &waiter);
-  Drive();
+};
+
+TEST_F(BlockRoomInLineTest, NothingMovesBesideAChild) {
   store->live_bytes_max = 0;
   pool->Freeze();
-  clock.Advance(900'000);
-  Drive();
-  EXPECT_EQ(waiter.answers, 0);
-  clock.Advance(200'000);
-  Drive();
-  EXPECT_EQ(waiter.answers, 1);
-  EXPECT_EQ(waiter.code, Code::kNoSpace);
+  ExpectNoSpaceAfter(1'000'000);
 }
 
-TEST_F(BlockRoomTest, WriterWaitsLongerForADeviceThatIsSlow) {
-  store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
-  Waiter waiter;
-  pool->WaitForRoom(1024, &waiter);
-  Drive();
-  clock.Advance(9'900'000);
-  Drive();
-  EXPECT_EQ(waiter.answers, 0);
-  clock.Advance(200'000);
-  Drive();
-  EXPECT_EQ(waiter.answers, 1);
-  EXPECT_EQ(waiter.code, Code::kNoSpace);
+TEST_F(BlockRoomInLineTest, ADeviceThatIsSlowIsWaitedForLonger) { ExpectNoSpaceAfter(10'000'000); }
+
+TEST_F(BlockRoomInLineTest, FailingWritesAreNotWaitedForLong) {
+  store->SayWritesFail();
+  ExpectNoSpaceAfter(1'000'000);
 }
 
 TEST_F(BlockRoomTest, TheThreadItselfWaitsAsLongForADeviceThatIsSlowButOnlyOnce) {
   store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Drive();
   store->refuse_puts = Code::kBusy;  // Its buffers are full.
-  const auto wait = [this] {
-    const uint64_t began_us = clock.NowUs();
-    EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
-    return clock.NowUs() - began_us;
-  };
-  EXPECT_GE(wait(), 9'900'000u);
-  EXPECT_LT(wait(), 100'000u);
-}
-
-TEST_F(BlockRoomTest, WriterDoesNotWaitLongWhileWritesFail) {
-  store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
-  Waiter waiter;
-  pool->WaitForRoom(1024, &waiter);
-  Drive();
-  store->SayWritesFail();
-  clock.Advance(1'100'000);
-  Drive();
-  EXPECT_EQ(waiter.code, Code::kNoSpace);
+  EXPECT_GE(AwaitNoSpace(), 9'900'000u);
+  EXPECT_LT(AwaitNoSpace(), 100'000u);
 }
 
 TEST_F(BlockRoomTest, ProgressProlongsTheWait) {
   store->hold_puts = true;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter waiter;
   pool->WaitForRoom(500'000, &waiter);
   for (int i = 0; i < 5; ++i) {
@@ -221,7 +201,7 @@ TEST_F(BlockRoomTest, ProgressProlongsTheWait) {
 
 TEST_F(BlockRoomTest, FullTierIsToldAtOnce) {
   store->live_bytes_max = 0;
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);  // Not tried yet.
   Waiter waiter;
   pool->WaitForRoom(1024, &waiter);
@@ -235,7 +215,7 @@ TEST_F(BlockRoomTest, NobodyIsRefusedWhileBlocksAreStillToBeFreed) {
   store->live_bytes_max = 0;
   bool pending = true;
   pool->SetFreesPending([&] { return pending; });
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Waiter waiter;
   pool->WaitForRoom(1024, &waiter);
   Drive();
@@ -243,7 +223,7 @@ TEST_F(BlockRoomTest, NobodyIsRefusedWhileBlocksAreStillToBeFreed) {
   Drive();
   EXPECT_EQ(waiter.answers, 0);
   EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);
-  EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);  // Free first.
+  AwaitNoSpace();  // Free first.
   pending = false;
   Drive();
   EXPECT_EQ(waiter.code, Code::kNoSpace);
@@ -254,16 +234,14 @@ TEST_F(BlockRoomTest, ACleanBlockThatTheWaiterItselfHoldsIsNoHope) {
   const Fetch pinned = FetchOne(own);
   ASSERT_EQ(pool->StateOf(own), State::kHotClean);
   store->live_bytes_max = 0;
-  while (pool->Admit(1024)) Create(1);
-  const uint64_t began_us = clock.NowUs();
-  EXPECT_EQ(pool->AwaitRoom(1024, WaitCause::kHardMark).code(), Code::kNoSpace);
-  EXPECT_LT(clock.NowUs() - began_us, 100'000u);
+  FillToHardMark();
+  EXPECT_LT(AwaitNoSpace(), 100'000u);
 }
 
 TEST_F(BlockRoomTest, FullTierWhileFrozenIsWorthWaitingFor) {
   store->live_bytes_max = 0;
   pool->Freeze();
-  while (pool->Admit(1024)) Create(1);
+  FillToHardMark();
   Drive();
   EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);
   pool->Thaw();

@@ -34,6 +34,16 @@ class BlockBudgetFixture : public BlockPoolFixture {
     } while (pool->WantsDrive());
     Drive();  // The ends of the last puts.
   }
+  void FillToHardMark() {
+    while (pool->Admit(1024)) Create(1);
+  }
+  /// A wait on the thread for `bytes` ends in kNoSpace; returns how long it lasted.
+  uint64_t AwaitNoSpace(uint64_t bytes = 1024) {
+    const uint64_t began_us = clock.NowUs();
+    const auto room = pool->AwaitRoom(bytes, blocks::WaitCause::kHardMark);
+    EXPECT_TRUE(!room && room.code() == Code::kNoSpace);
+    return clock.NowUs() - began_us;
+  }
   uint64_t Load() { return pool->stats().hot_bytes - pool->stats().pinned_bytes; }
 };
 
