@@ -218,14 +218,13 @@ class BlockPool {
   /// more than the whole cache: use CreateCold.
   [[nodiscard]] virtual Result<void> Admit(uint64_t bytes) = 0;
 
-  /// Admit, waiting on this thread while something leaves RAM, for `patience_us` at least where
-  /// nothing does. The grant is as WaitForRoom's. Errors: kNoSpace, kInvalid.
-  [[nodiscard]] virtual Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause,
-                                                    uint64_t patience_us = 0) = 0;
+  /// Admit, waiting on this thread while something leaves RAM. The grant is as WaitForRoom's.
+  /// Errors: kNoSpace, kInvalid.
+  [[nodiscard]] virtual Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause) = 0;
 
   /// The same for whoever asks by CreateCold, or in several ways: `attempt` runs until it answers
-  /// something else than kBusy, which is returned. Errors: its own; kNoSpace, waiting longer for
-  /// `bytes` is pointless.
+  /// something else than kBusy, which is returned. Where nothing leaves RAM it waits for
+  /// `patience_us` at least. Errors: its own; kNoSpace, waiting longer for `bytes` is pointless.
   using Attempt = std::function<Result<void>()>;
   [[nodiscard]] virtual Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause,
                                                   const Attempt& attempt,

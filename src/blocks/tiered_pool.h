@@ -87,8 +87,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   }
 
   [[nodiscard]] Result<void> Admit(uint64_t bytes) override { return demoter_.Admit(bytes); }
-  [[nodiscard]] Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause,
-                                            uint64_t patience_us) override;
+  [[nodiscard]] Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause) override;
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
                                           uint64_t patience_us) override;
   [[nodiscard]] bool IsPinned(BlockId id) const override { return core_.IsPinned(id); }

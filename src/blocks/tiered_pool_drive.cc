@@ -124,9 +124,9 @@ Result<void> TieredPool::AwaitRoomFor(uint64_t bytes, WaitCause cause, const Att
   return outcome;
 }
 
-Result<RoomGrant> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause, uint64_t patience_us) {
+Result<RoomGrant> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
   const auto admit = [&] { return demoter_.Admit(bytes); };
-  if (Result<void> admitted = AwaitRoomFor(bytes, cause, admit, patience_us); !admitted) {
+  if (Result<void> admitted = AwaitRoomFor(bytes, cause, admit, 0); !admitted) {
     return admitted.code();
   }
   return demoter_.Grant(bytes);

@@ -15,7 +15,6 @@
 namespace flash::server {
 namespace {
 
-using blocks::WaitCause;
 using values::Element;
 using values::EntryView;
 
@@ -188,13 +187,9 @@ Result<void> CopyElement(const Element& element, std::string* into) {
 Result<bool> MakeRoomToLoad(uint64_t bytes) {
   blocks::BlockPool& pool = Engine::Get().pool();
   if (pool.Admit(bytes)) return false;
-  FinishFreesWhileLoading();
   const uint64_t wanted = std::min(bytes, pool.stats().cache_bytes / 4);
-  // Let go at once: what is made next takes the room.
-  const auto await = [&] {
-    return pool.AwaitRoom(wanted, WaitCause::kLoading, LoadPatienceUs()).ok();
-  };
-  if (!await() && !(FinishFrees() && await()) && !MustLoad(bytes)) return Code::kNoSpace;
+  const auto admit = [&] { return pool.Admit(wanted); };
+  if (!AwaitRoomToLoad(wanted, admit) && !MustLoad(bytes)) return Code::kNoSpace;
   return wanted < bytes;
 }
 

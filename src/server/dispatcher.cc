@@ -49,10 +49,12 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   return std::nullopt;
 }
 
-/// Where there is no room: what a script deleted before is freed only now. False: nothing was.
-bool FinishFreesFor(Prepared* prepared) {
+/// Where `attempt` finds no room, what a script deleted before is freed, and it runs once more.
+template <typename Attempt>
+bool FindRoom(Prepared* prepared, const Attempt& attempt) {
+  if (attempt()) return true;
   prepared->pins.Release();  // What is missed by that is asked for again.
-  return FinishFrees();
+  return FinishFrees() && attempt();
 }
 
 /// Brings everything in `need`; failures are left in `prepared` for the handler's gates to reply.
@@ -86,18 +88,16 @@ void Satisfy(Need& need, WaitCause cause, Prepared* prepared) {
     }
     case Need::Kind::kBuild: {
       prepared->built = std::make_shared<BuildJob>(need.sources, [] {});
-      const auto build = [prepared] { return prepared->built->RunNow().ok(); };
-      prepared->full = !build() && !(FinishFreesFor(prepared) && build());
+      prepared->full = !FindRoom(prepared, [&] { return prepared->built->RunNow().ok(); });
       return;
     }
     case Need::Kind::kRoom: {
       prepared->room.Release();
-      const auto await = [&] {
+      prepared->full = !FindRoom(prepared, [&] {
         Result<blocks::RoomGrant> room = Pool().AwaitRoom(need.room_bytes, WaitCause::kHardMark);
         if (room) prepared->room = std::move(*room);
         return room.ok();
-      };
-      prepared->full = !await() && !(FinishFreesFor(prepared) && await());
+      });
       return;
     }
   }

@@ -31,6 +31,10 @@ bool HasAnyFlag(uint32_t flags) { return (vk::ContextFlags(DetachedContext()) & 
 
 bool DataLoads() { return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
 
+uint64_t LoadPatienceUs() {
+  return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;
+}
+
 /// Looking costs some 100 us.
 bool LazyFreeGoesOn() {
   return vk::ServerInfo(DetachedContext(), "memory").Unsigned("lazyfree_pending_objects") != 0;
@@ -71,8 +75,15 @@ bool DrainFrees() {
 
 }  // namespace
 
-uint64_t LoadPatienceUs() {
-  return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;
+Result<void> AwaitRoomToLoad(uint64_t bytes, const blocks::BlockPool::Attempt& attempt) {
+  FinishFreesWhileLoading();
+  const auto await = [&] {
+    return Engine::Get().pool().AwaitRoomFor(bytes, blocks::WaitCause::kLoading, attempt,
+                                             LoadPatienceUs());
+  };
+  Result<void> outcome = await();
+  if (!outcome && FinishFrees()) outcome = await();
+  return outcome;
 }
 
 bool MustLoad(uint64_t bytes) {

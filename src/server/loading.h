@@ -7,12 +7,17 @@
 
 #include <cstdint>
 
+#include "base/result.h"
+#include "blocks/block_pool.h"
+
 namespace flash::server {
 
-/// How long a value that loads waits at least while nothing leaves RAM; see BlockPool::AwaitRoom.
-/// One that comes alone, by RESTORE, holds up everybody meanwhile: 0. While data loads, waiting
-/// makes sense as long as the device answers at all.
-[[nodiscard]] uint64_t LoadPatienceUs();
+/// Runs `attempt` until it answers something else than kBusy, waiting on this thread for `bytes` of
+/// room; see BlockPool::AwaitRoomFor. Frees what is gone before anything fails for want of room. A
+/// value that comes alone, by RESTORE, holds up everybody meanwhile, so it does not wait for long;
+/// while data loads, waiting makes sense as long as the device answers at all.
+[[nodiscard]] Result<void> AwaitRoomToLoad(uint64_t bytes,
+                                           const blocks::BlockPool::Attempt& attempt);
 
 inline constexpr const char* kNoRoomToLoad =
     "the cache and the flash file are full (flash.capacity-bytes)";

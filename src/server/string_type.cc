@@ -24,7 +24,6 @@
 namespace flash::server {
 namespace {
 
-using blocks::WaitCause;
 using values::StringBuilder;
 using values::Strings;
 using values::StringValue;
@@ -59,12 +58,7 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
     return appended || appended.code() == Code::kBusy ? appended : append_hot();
   };
   if (append()) return {};
-  FinishFreesWhileLoading();
-  const auto await = [&] {
-    return pool.AwaitRoomFor(piece.size(), WaitCause::kLoading, append, LoadPatienceUs());
-  };
-  Result<void> appended = await();
-  if (!appended && FinishFrees()) appended = await();
+  Result<void> appended = AwaitRoomToLoad(piece.size(), append);
   if (appended || !MustLoad(piece.size())) return appended;
   builder->AppendHot(piece);
   return {};
@@ -115,8 +109,7 @@ void* LoadPieces(ValkeyModuleIO* io, uint64_t length) {
     }
     left -= piece.bytes().size();
     if (Result<void> added = cutter.Add(piece.bytes()); !added) {
-      LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
-      return nullptr;
+      return FailLoad(io, kTypeName, kNoRoomToLoad);
     }
   }
   return builder.Finish().pointer();
@@ -136,8 +129,7 @@ void* LoadOlder(ValkeyModuleIO* io) {
   StringBuilder builder(&TheStrings(), value.bytes().size());
   PieceCutter cutter(&builder);
   if (Result<void> added = cutter.Add(value.bytes()); !added) {
-    LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
-    return nullptr;
+    return FailLoad(io, kTypeName, kNoRoomToLoad);
   }
   return builder.Finish().pointer();
 }
@@ -182,8 +174,7 @@ void* Unpack(ValkeyModuleIO* io, Bytes packed) {
   StringBuilder builder(&TheStrings(), packed.size());
   PieceCutter cutter(&builder, true);
   if (Result<void> added = cutter.Add(packed); !added) {
-    LogLoadFailure(io, std::string(kTypeName) + ": " + kNoRoomToLoad);
-    return nullptr;
+    return FailLoad(io, kTypeName, kNoRoomToLoad);
   }
   return builder.Finish().pointer();
 }
