@@ -56,7 +56,7 @@ std::vector<Waiter>& Waiters() {
 Answer Step(ValkeyModuleCtx* ctx, Waiter& waiter) {
   if (!waiter.key) return Engine::Get().CompactionDone(waiter.pass) ? kOk : nullptr;
   ValkeyModule_SelectDb(ctx, waiter.db);
-  return waiter.demotion.Step(ctx, waiter.key.get(), false);
+  return waiter.demotion.Step(ctx, waiter.key.get());
 }
 
 void LookAfterWaiters(ValkeyModuleCtx* ctx) {
@@ -112,13 +112,14 @@ int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
   Waiter waiter;
   Demotion& demotion = waiter.demotion;
   if (const Answer answer = demotion.Start(ctx, argv[1])) return ReplyAnswer(ctx, answer);
-  Answer answer = demotion.Step(ctx, argv[1], false);
+  Answer answer = demotion.Step(ctx, argv[1]);
   if (answer == nullptr) {
     waiter.key = vk::String::Hold(argv[1]);
     waiter.db = ValkeyModule_GetSelectedDb(ctx);
     if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
+    demotion.WaitHere();
     const auto arrived = [&] {
-      answer = demotion.Step(ctx, argv[1], true);
+      answer = demotion.Step(ctx, argv[1]);
       return answer != nullptr;
     };
     Engine::Get().pool().DriveUntil(blocks::WaitCause::kDemoteCommand, arrived, 0);

@@ -70,29 +70,29 @@ Answer Demotion::Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   return nullptr;
 }
 
-Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here) {
+Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   if (const Answer answer = BlocksOf(ctx, key, nullptr)) return answer;
   Slice slice;
-  if (const Answer answer = Send(slice, here)) return answer;
+  if (const Answer answer = Send(slice)) return answer;
   Engine::Get().pool().store().Flush();
   Settle(slice);
-  if (settled_ < ids_.size()) return Judge(here);
+  if (settled_ < ids_.size()) return Judge();
 
   std::vector<BlockId> now;
   if (const Answer answer = BlocksOf(ctx, key, &now)) return answer;
   if (now == ids_) return kOk;
   ids_ = std::move(now);
   BeginRound();
-  return Judge(here);
+  return Judge();
 }
 
 /// Sends what is hot on its way, in order, as much as the slice and the write buffers allow.
-Answer Demotion::Send(Slice& slice, bool here) {
+Answer Demotion::Send(Slice& slice) {
   Engine& engine = Engine::Get();
   for (; sent_ < ids_.size() && slice.TimeForOne(); ++sent_) {
     const Result<bool> sent = engine.pool().Demote(ids_[sent_]);
     if (!sent && sent.code() == Code::kBusy) {
-      if (here && engine.pool().IsPinned(ids_[sent_])) return kInUse;
+      if (here_ && engine.pool().IsPinned(ids_[sent_])) return kInUse;
       break;
     }
     if (!sent && sent.code() != Code::kGone) return kFull;  // Gone: the end of the round shows it.
@@ -116,7 +116,7 @@ void Demotion::Settle(Slice& slice) {
 }
 
 /// Null while there is reason to go on.
-Answer Demotion::Judge(bool here) {
+Answer Demotion::Judge() {
   Engine& engine = Engine::Get();
   const store::RecordStore::Stats& store = engine.pool().store().stats();
   if (store.writes_failing && store.write_errors != write_errors_) return kWriteFailing;
@@ -125,7 +125,7 @@ Answer Demotion::Judge(bool here) {
     furthest_ = sent_ + settled_;
     moved_at_us_ = now_us;
   }
-  if (now_us - moved_at_us_ < (here ? kStandstillHereUsMax : kStandstillUsMax)) return nullptr;
+  if (now_us - moved_at_us_ < (here_ ? kStandstillHereUsMax : kStandstillUsMax)) return nullptr;
   return settled_ < sent_ ? kTooSlow : kInUse;
 }
 

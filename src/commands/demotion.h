@@ -26,17 +26,19 @@ class Demotion {
   Answer Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key);
 
   /// Works for a slice of time. OK once every block is durable on flash, and nothing of it in RAM;
-  /// an error if the device failed, flash is full, or nothing went forward for 30 seconds. `here`:
-  /// the caller waits on the main thread (10 seconds), so whoever uses the value does not let it go
-  /// meanwhile.
-  Answer Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key, bool here);
+  /// an error if the device failed, flash is full, or nothing went forward for 30 seconds.
+  Answer Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key);
+
+  /// From now on the main thread waits between steps: whoever uses the value does not let it go
+  /// meanwhile, and a standstill ends after 10 seconds.
+  void WaitHere() { here_ = true; }
 
  private:
   class Slice;
 
-  Answer Send(Slice& slice, bool here);
+  Answer Send(Slice& slice);
   void Settle(Slice& slice);
-  Answer Judge(bool here);
+  Answer Judge();
   void BeginRound();
 
   std::vector<BlockId> ids_;
@@ -44,6 +46,7 @@ class Demotion {
   size_t settled_ = 0;   // Blocks before it have been seen on flash in this round.
   size_t furthest_ = 0;  // The greatest sum of both so far.
   uint64_t moved_at_us_ = 0;
+  bool here_ = false;
   uint64_t write_errors_ = 0;  // When it started: what failed before says nothing about now.
 };
 
