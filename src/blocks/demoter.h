@@ -161,10 +161,10 @@ class Demoter {
   bool frozen_ = false;
   bool wants_run_ = false;
   bool flush_wanted_ = false;
-  bool stuck_ = false;    // The last put was refused or failed.
-  uint64_t vain_us_ = 0;  // Somebody waited so long on this thread in vain, and nothing came since.
-  uint64_t refused_bytes_ = 0;    // As Progress's, since a put last succeeded; 0: none.
+  bool stuck_ = false;            // The last put was refused or failed.
   bool silent_ = false;           // What was on its way when a wait ended in vain still is.
+  uint64_t vain_us_ = 0;          // So long somebody waited on this thread in vain, see WaitHere.
+  uint64_t refused_bytes_ = 0;    // As Progress's, since a put last succeeded; 0: none.
   uint64_t pause_us_ = 0;         // Grows with each refusal for want of room.
   uint64_t paused_until_us_ = 0;  // Until then dirty blocks stay.
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.
