@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """make bench: each promise that can be measured, with its figure beside native, bare module, fio.
 
     scripts/bench.py [--check] [--quick] [--json FILE] [--only hot,cold,...] [--dir FOLDER]

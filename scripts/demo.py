@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """make demo: real records to several times the cache, read at random, saved meanwhile, verified.
 
 The records are the package descriptions of Debian's own package lists, as apt has them on this
