@@ -24,6 +24,7 @@ constexpr uint64_t kBeyondDivisor = 8;
 constexpr uint64_t kBeyondBytes = 64 * kMiB;
 constexpr uint64_t kTellEveryUs = 10'000'000;
 constexpr uint64_t kLazyFreeUsMax = 1'000'000;
+constexpr uint64_t kLazyFreeIdleUsMax = 50'000;
 constexpr uint64_t kLazyFreeLookUs = 1000;
 constexpr std::chrono::microseconds kLazyFreeLook{kLazyFreeLookUs};
 
@@ -40,12 +41,28 @@ bool LazyFreeGoesOn() {
   return vk::ServerInfo(DetachedContext(), "memory").Unsigned("lazyfree_pending_objects") != 0;
 }
 
-/// Until the server's lazy-free thread has handed over everything that was deleted, or for long
-/// enough.
+/// Until the server's lazy-free thread has handed over all values of ours, or for long enough. It
+/// may be busy with native ones: a script does not wait for those.
 void AwaitLazyFree() {
   const base::Clock& clock = Engine::Get().clock();
-  const uint64_t limit_us = clock.NowUs() + std::max(LoadPatienceUs(), kLazyFreeUsMax);
-  while (LazyFreeGoesOn() && clock.NowUs() < limit_us) std::this_thread::sleep_for(kLazyFreeLook);
+  const uint64_t began_us = clock.NowUs();
+  const uint64_t patience_us = LoadPatienceUs();
+  uint64_t handed_over = DeferredFree::Pending();
+  uint64_t moved_us = began_us;
+  while (LazyFreeGoesOn()) {
+    std::this_thread::sleep_for(kLazyFreeLook);
+    const uint64_t now_us = clock.NowUs();
+    if (const uint64_t now_there = DeferredFree::Pending(); now_there != handed_over) {
+      handed_over = now_there;
+      moved_us = now_us;
+    }
+    if (now_us - moved_us >= std::max(patience_us, kLazyFreeIdleUsMax)) break;
+    if (now_us - began_us >= std::max(patience_us, kLazyFreeUsMax)) break;
+  }
+  const uint64_t waited_us = clock.NowUs() - began_us;
+  if (waited_us >= kLazyFreeLookUs) {
+    Engine::Get().pool().CountWait(blocks::WaitCause::kHardMark, waited_us);
+  }
 }
 
 bool FitsBeyond(uint64_t bytes) {
