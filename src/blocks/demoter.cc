@@ -1,4 +1,4 @@
-// demoter.cc: the demoter's loop, admission and the store's answers; see demoter.h.
+// demoter.cc: the demoter's loop, demotions on demand and the store's answers; see demoter.h.
 //
 // All bounds are on the load: hot bytes without a pin. Thread: main.
 #include "blocks/demoter.h"
@@ -18,30 +18,12 @@ constexpr uint32_t kVictimSteps = 32;  // Moves within the queues between two lo
 constexpr uint64_t kClockEveryBytes = 128 * kKiB;
 constexpr uint64_t kClockEvery = 8;          // Blocks between two looks at the clock.
 constexpr uint64_t kSkippedDirtyMax = 1024;  // Dirty blocks passed over in a run.
-constexpr uint64_t kPauseUsMin = 1000;
-constexpr uint64_t kPauseUsMax = 128'000;
 
 }  // namespace
-
-Demoter::Demoter(const Options& options, BlockCore* core, Deliveries* deliveries,
-                 const base::Clock* clock)
-    : options_(options), core_(*core), clock_(*clock), room_(deliveries) {
-  core_.fifo().SetCacheBytes(options.cache_bytes);
-}
-
-void Demoter::SetCacheBytes(uint64_t bytes) {
-  options_.cache_bytes = bytes;
-  core_.fifo().SetCacheBytes(bytes);
-}
 
 void Demoter::SetLimits(uint32_t batch, uint32_t inflight_max) {
   options_.batch = batch;
   options_.inflight_max = inflight_max;
-}
-
-uint64_t Demoter::high_mark() const {
-  return pressure_bytes_ == 0 ? options_.cache_bytes
-                              : std::min(options_.cache_bytes, pressure_bytes_);
 }
 
 uint32_t Demoter::inflight_max() const {
@@ -58,16 +40,12 @@ uint32_t Demoter::batch_effective() const {
 // -----------------------------------------------------------------------------
 
 uint64_t Demoter::Goal() {
-  const uint64_t high = high_mark();
-  const uint64_t hard = hard_mark();
-  uint64_t goal = high - std::min(high / kSlackShare, kSlackMax);
-  if (wanted_bytes_ != 0 && Fits(wanted_bytes_)) wanted_bytes_ = 0;
-  const uint64_t wanted = std::max(wanted_bytes_, room_.head().bytes);
-  if (wanted != 0) goal = std::min(goal, hard - std::min(hard, wanted + room_.promised_bytes()));
-  return goal;
+  const uint64_t high = bound_.high_mark();
+  const uint64_t hard = bound_.hard_mark();
+  const uint64_t goal = high - std::min(high / kSlackShare, kSlackMax);
+  const uint64_t wanted = gate_.WantedBytes();
+  return wanted == 0 ? goal : std::min(goal, hard - std::min(hard, wanted));
 }
-
-bool Demoter::PutsPaused() const { return clock_.NowUs() < paused_until_us_; }
 
 void Demoter::Run(uint64_t deadline_us) {
   wants_run_ = false;
@@ -75,7 +53,7 @@ void Demoter::Run(uint64_t deadline_us) {
   const uint64_t goal = Goal();
   if (core_.sums().evictable <= goal) {
     // What is awaited is on its way, perhaps in a buffer that nothing else would fill up.
-    if (room_.head().bytes != 0 || wanted_bytes_ != 0) flush_wanted_ = true;
+    if (gate_.AnyoneWaits()) flush_wanted_ = true;
     return;
   }
   const uint64_t began_us = clock_.NowUs();
@@ -94,7 +72,7 @@ void Demoter::Run(uint64_t deadline_us) {
     }
     if (DemoteVictim(id, &run) == Step::kStop) break;
   }
-  if (run.refused_bytes != 0 && !run.any_put) PausePuts();
+  if (run.refused_bytes != 0 && !run.any_put) health_.PausePuts();
   MeasureBatch(began_us, run);
 }
 
@@ -116,12 +94,12 @@ Demoter::Step Demoter::DemoteVictim(BlockId id, Progress* run) {
     ++run->demoted;
     return Step::kGoOn;
   }
-  if (PutsPaused()) return PassOverDirty(id, run);
+  if (health_.paused()) return PassOverDirty(id, run);
   if (core_.puts_inflight() >= inflight_max()) return Step::kStop;
   uint32_t ticket = 0;
   const Bytes stored = core_.table().HotOf(id)->stored();
   if (run->refused_bytes != 0 && stored.size() >= run->refused_bytes) return PassOverLarge(id, run);
-  const Result<void> put = TryPut(id, stored, &ticket);
+  const Result<void> put = health_.Put(id, stored, &ticket);
   if (put) {
     run->any_put = true;
     run->copied_bytes += stored.size();
@@ -130,13 +108,13 @@ Demoter::Step Demoter::DemoteVictim(BlockId id, Progress* run) {
     return Step::kGoOn;
   }
   // Busy: a completion will announce itself, unless the buffers are full of writes that fail.
-  if (put.code() == Code::kBusy && !store_->stats().writes_failing) return Step::kStop;
+  if (put.code() == Code::kBusy && !health_.writes_failing()) return Step::kStop;
   if (put.code() != Code::kNoSpace) {
-    if (put.code() != Code::kBusy) PausePuts();
+    if (put.code() != Code::kBusy) health_.PausePuts();
     return PassOverDirty(id, run);
   }
   run->refused_bytes = stored.size();
-  if (refused_bytes_ == 0 || stored.size() < refused_bytes_) refused_bytes_ = stored.size();
+  health_.NoteNoRoomFor(stored.size());
   return PassOverLarge(id, run);
 }
 
@@ -157,19 +135,6 @@ Demoter::Step Demoter::PassOverDirty(BlockId id, Progress* run) {
 
 void Demoter::PassOver(BlockId id, Progress* run) { core_.fifo().Skip(id, &run->passed); }
 
-Result<void> Demoter::TryPut(BlockId id, Bytes payload, uint32_t* ticket) {
-  *ticket = ++next_ticket_;
-  Result<void> put = store_->Put(id, *ticket, payload);
-  stuck_ = !put.ok();
-  return put;
-}
-
-void Demoter::PausePuts() {
-  stuck_ = true;
-  pause_us_ = std::clamp(pause_us_ * 2, kPauseUsMin, kPauseUsMax);
-  paused_until_us_ = clock_.NowUs() + pause_us_;
-}
-
 void Demoter::MeasureBatch(uint64_t began_us, const Progress& run) {
   if (run.demoted < kClockEvery) return;
   const uint64_t ns = (clock_.NowUs() - began_us) * 1000 / run.demoted;
@@ -184,126 +149,16 @@ void Demoter::FlushIfWanted() {
   if (last) flush_wanted_ = false;
 }
 
-void Demoter::NoteProgress() {
-  if (core_.departures() == departures_seen_) return;
-  departures_seen_ = core_.departures();
-  progress_us_ = clock_.NowUs();
-}
-
-bool Demoter::Stalled(uint64_t since_us, uint64_t patience_us) const {
-  return clock_.NowUs() > std::max(since_us, progress_us_) + patience_us;
-}
-
-uint64_t Demoter::PatienceUs(uint64_t bytes) const {
-  const bool short_of_space = frozen_ && !store_->HasRoomFor(bytes);
-  const bool under_way = core_.puts_inflight() > 0 && !store_->stats().writes_failing;
-  return under_way && !short_of_space ? options_.slow_device_wait_us_max
-                                      : options_.room_wait_us_max;
-}
-
-bool Demoter::WaitsInVain(const RoomQueue::Head& head) const {
-  if (Hopeless(head.bytes)) return true;
-  if (!Stalled(head.since_us, PatienceUs(head.bytes))) return false;
-  return Stalled(head.since_us, options_.slow_device_wait_us_max) || !frees_pending_();
-}
-
-void Demoter::ServeRoom() {
-  NoteProgress();
-  if (waits_here_ > 0) return;
-  for (RoomQueue::Head head = room_.head(); head.bytes != 0; head = room_.head()) {
-    if (head.bytes > options_.cache_bytes) {
-      room_.AnswerHead(Code::kInvalid);
-    } else if (Fits(head.bytes)) {
-      room_.AnswerHead({});
-    } else if (WaitsInVain(head)) {
-      room_.AnswerHead(Code::kNoSpace);
-    } else {
-      break;
-    }
-  }
-}
-
 // --- Callers
 // ----------------------------------------------------------------------------------------
 
-bool Demoter::Fits(uint64_t bytes) const {
-  if (store_ == nullptr) return true;
-  // Under pressure the bound may be below one block: that runs alone.
-  const auto fits = [this, bytes](uint64_t load) {
-    return load + bytes <= hard_mark() || load == 0;
-  };
-  const uint64_t load = core_.sums().load;
-  if (fits(load + room_.promised_bytes())) return true;
-  return waits_here_ > 0 && NothingMoreLeaves() && fits(load);
-}
-
-bool Demoter::NothingMoreLeaves() const {
-  if (core_.puts_inflight() > 0) return silent_;
-  return stuck_ || core_.sums().evictable == 0;
-}
-
-/// Nothing that is under way, or could be begun, makes room for `bytes`.
-bool Demoter::Hopeless(uint64_t bytes) const {
-  return !frozen_ && NothingCanBePut(bytes) &&
-         core_.table().counts()[static_cast<size_t>(BlockState::kHotClean)] == 0 &&
-         (waits_here_ > 0 || !frees_pending_());
-}
-
-bool Demoter::HopelessToAwait(uint64_t bytes) const {
-  return NothingCanBePut(bytes) && core_.sums().clean == 0;
-}
-
-bool Demoter::NothingCanBePut(uint64_t bytes) const {
-  if (!stuck_ || core_.puts_inflight() != 0) return false;
-  return !store_->HasRoomFor(bytes) || (refused_bytes_ != 0 && !store_->HasRoomFor(refused_bytes_));
-}
-
-Result<void> Demoter::Admit(uint64_t bytes) {
-  if (store_ == nullptr) return {};
-  if (bytes > options_.cache_bytes) return Code::kInvalid;
-  if (Fits(bytes)) return {};
-  if (Hopeless(bytes)) return Code::kNoSpace;
-  wanted_bytes_ = std::max(wanted_bytes_, bytes);
-  return Code::kBusy;
-}
-
-Demoter::WaitHere::WaitHere(Demoter* demoter, uint64_t bytes, uint64_t patience_us)
-    : demoter_(*demoter),
-      bytes_(bytes),
-      patience_us_(patience_us),
-      since_us_(demoter->clock_.NowUs()) {
-  ++demoter_.waits_here_;
-}
-
-bool Demoter::WaitHere::InVain() {
-  Demoter& d = demoter_;
-  if (d.HopelessToAwait(bytes_)) return true;
-  const bool again = d.vain_us_ != 0 && d.vain_us_ >= patience_us_ && (d.stuck_ || d.silent_);
-  if (std::exchange(turned_, true) && again) return true;
-  d.NoteProgress();
-  const uint64_t patience_us = std::max(patience_us_, d.PatienceUs(bytes_));
-  if (!d.Stalled(since_us_, patience_us)) return false;
-  d.vain_us_ = patience_us;
-  d.silent_ = d.core_.puts_inflight() > 0;
-  return true;
-}
-
-void Demoter::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
-  ++stalls_;
-  room_.Add(waiter, std::max<uint64_t>(bytes, 1), clock_.NowUs());
-}
-
 Result<BlockId> Demoter::CreateCold(Bytes payload, BlockOwner* owner) {
   const uint64_t charge = HotCharge(payload.size() + (owner != nullptr ? kOwnerBytes : 0));
-  if (!Fits(charge)) {
-    if (Hopeless(charge)) return Code::kNoSpace;
-    wanted_bytes_ = std::max(wanted_bytes_, charge);
-    return Code::kBusy;
-  }
+  if (const Result<void> admitted = gate_.AdmitCold(charge); !admitted) return admitted.code();
   const BlockId id = core_.Reserve();
   HotBlock* const draft = BlockCore::Draft(id, payload, owner);
   uint32_t ticket = 0;
-  if (const Result<void> put = TryPut(id, draft->stored(), &ticket); !put) {
+  if (const Result<void> put = health_.Put(id, draft->stored(), &ticket); !put) {
     core_.Discard(id, draft);
     return put.code();
   }
@@ -330,7 +185,7 @@ Result<bool> Demoter::Demote(BlockId id) {
   }
   if (core_.IsPinned(id)) return Code::kBusy;
   uint32_t ticket = 0;
-  if (const Result<void> put = TryPut(id, core_.table().HotOf(id)->stored(), &ticket); !put) {
+  if (const Result<void> put = health_.Put(id, core_.table().HotOf(id)->stored(), &ticket); !put) {
     return put.code();
   }
   core_.StartPut(id, ticket, false);
@@ -341,31 +196,26 @@ Result<bool> Demoter::Demote(BlockId id) {
 void Demoter::OnUnpinned(BlockId id) {
   if (core_.table().StateOf(id) != BlockState::kHotClean || core_.IsPinned(id)) return;
   const uint64_t load = core_.sums().load;
-  if (load > hard_mark() || (stuck_ && load > high_mark())) core_.Evict(id);
+  const bool over = load > bound_.hard_mark() || (health_.stuck() && load > bound_.high_mark());
+  if (over) core_.Evict(id);
 }
 
 // --- The store's answers
 // ----------------------------------------------------------------------------
 
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
-  stuck_ = false;
-  vain_us_ = 0;
-  silent_ = false;
-  refused_bytes_ = 0;
-  pause_us_ = 0;
-  paused_until_us_ = 0;
+  health_.OnPut();
   return core_.Stored(id, ticket, place);
 }
 
 void Demoter::OnPutFailed(BlockId id, uint32_t ticket, Code /*code*/) {
-  silent_ = false;
-  PausePuts();
+  health_.OnPutFailed();
   core_.PutFailed(id, ticket);
 }
 
 bool Demoter::OnCompact(BlockId id, store::Place place) {
   if (!core_.PointsAt(id, place)) return false;
-  if (core_.table().StateOf(id) != BlockState::kHotClean || stuck_) return true;
+  if (core_.table().StateOf(id) != BlockState::kHotClean || health_.stuck()) return true;
   core_.LosePlace(id, place);
   return false;
 }

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "blocks/block_core.h"
+#include "blocks/cache_bound.h"
 #include "blocks/deliveries.h"
 #include "blocks/demoter.h"
 #include "blocks/fetch.h"
@@ -50,8 +51,13 @@ class Promoter final : public BlockCore::HeldListener {
  public:
   using DetachedDone = std::function<void(Result<std::span<const std::byte>>)>;
 
-  Promoter(BlockCore* core, Demoter* demoter, Deliveries* deliveries, const base::Clock* clock)
-      : core_(*core), demoter_(*demoter), deliveries_(*deliveries), clock_(*clock) {}
+  Promoter(BlockCore* core, const CacheBound* bound, Demoter* demoter, Deliveries* deliveries,
+           const base::Clock* clock)
+      : core_(*core),
+        bound_(*bound),
+        demoter_(*demoter),
+        deliveries_(*deliveries),
+        clock_(*clock) {}
   ~Promoter() override;
   Promoter(const Promoter&) = delete;
   Promoter& operator=(const Promoter&) = delete;
@@ -95,6 +101,7 @@ class Promoter final : public BlockCore::HeldListener {
   void Release(Fetch::State* state);
 
   BlockCore& core_;
+  const CacheBound& bound_;
   Demoter& demoter_;
   Deliveries& deliveries_;
   const base::Clock& clock_;

@@ -14,15 +14,6 @@ namespace {
 
 constexpr uint32_t kUntieredBytesMax = static_cast<uint32_t>(kMiB) - 64;
 
-Demoter::Options DemoterOptions(const BlockPool::Options& options) {
-  return {.cache_bytes = options.cache_bytes,
-          .batch = options.demotion_batch,
-          .inflight_max = options.demotion_inflight_max,
-          .tick_us = options.tick_us,
-          .room_wait_us_max = options.room_wait_us_max,
-          .slow_device_wait_us_max = options.slow_device_wait_us_max};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<BlockPool>> BlockPool::Open(const Options& options, io::Backend* backend,
@@ -49,9 +40,23 @@ TieredPool::TieredPool(const Options& options, io::Backend* backend, const base:
     : clock_(*clock),
       backend_(backend),
       core_(&table_),
-      demoter_(DemoterOptions(options), &core_, &deliveries_, clock),
-      promoter_(&core_, &demoter_, &deliveries_, clock),
+      bound_(options.cache_bytes),
+      health_({.room_wait_us_max = options.room_wait_us_max,
+               .slow_device_wait_us_max = options.slow_device_wait_us_max},
+              &core_, clock),
+      gate_({.bound = &bound_,
+             .core = &core_,
+             .health = &health_,
+             .deliveries = &deliveries_,
+             .clock = clock}),
+      demoter_(
+          {.batch = options.demotion_batch,
+           .inflight_max = options.demotion_inflight_max,
+           .tick_us = options.tick_us},
+          {.bound = &bound_, .core = &core_, .health = &health_, .gate = &gate_, .clock = clock}),
+      promoter_(&core_, &bound_, &demoter_, &deliveries_, clock),
       tick_us_(options.tick_us) {
+  core_.fifo().SetCacheBytes(options.cache_bytes);
   core_.Connect(nullptr, &promoter_);
 }
 
@@ -61,6 +66,8 @@ Result<void> TieredPool::OpenStore(store::RecordStore::Options options, const St
   if (!store) return store.error();
   store_ = std::move(*store);
   core_.Connect(store_.get(), &promoter_);
+  health_.Connect(store_.get());
+  gate_.SetTiering();
   demoter_.Connect(store_.get());
   promoter_.Connect(store_.get());
   return {};
@@ -197,20 +204,25 @@ void TieredPool::ForEachColdSingle(uint64_t offset_begin, uint64_t offset_end,
 }
 
 void TieredPool::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
-  demoter_.WaitForRoom(bytes, waiter);
+  gate_.WaitForRoom(bytes, waiter);
 }
 
 // --- Settings and events ---
 
+void TieredPool::SetCacheBytes(uint64_t bytes) {
+  bound_.SetCacheBytes(bytes);
+  core_.fifo().SetCacheBytes(bytes);
+}
+
 void TieredPool::Freeze() {
   if (!tiering()) return;
-  demoter_.SetFrozen(true);
+  health_.SetFrozen(true);
   store_->Freeze();
 }
 
 void TieredPool::Thaw() {
   if (!tiering()) return;
-  demoter_.SetFrozen(false);
+  health_.SetFrozen(false);
   store_->Thaw();
 }
 
@@ -221,7 +233,7 @@ store::RecordStore& TieredPool::store() {
 
 const BlockPool::Stats& TieredPool::stats() {
   const BlockCore::Sums& sums = core_.sums();
-  stats_.cache_bytes = demoter_.cache_bytes();
+  stats_.cache_bytes = bound_.cache_bytes();
   stats_.hot_bytes = sums.hot;
   stats_.pinned_bytes = sums.pinned;
   stats_.demoting_bytes = sums.demoting;
@@ -233,8 +245,8 @@ const BlockPool::Stats& TieredPool::stats() {
   stats_.demotions = core_.demotions();
   stats_.demotions_inflight = core_.puts_inflight();
   stats_.demotion_batch_effective = demoter_.batch_effective();
-  stats_.stalls = demoter_.stalls();
-  stats_.room_waiters = demoter_.room_waiters();
+  stats_.stalls = gate_.stalls();
+  stats_.room_waiters = gate_.waiters();
   stats_.fetches = promoter_.fetches();
   stats_.fetch_errors = promoter_.fetch_errors();
   stats_.dropped_reads = promoter_.dropped_reads();

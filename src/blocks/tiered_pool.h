@@ -13,9 +13,12 @@
 
 #include "blocks/block_core.h"
 #include "blocks/block_pool.h"
+#include "blocks/cache_bound.h"
 #include "blocks/deliveries.h"
 #include "blocks/demoter.h"
 #include "blocks/promoter.h"
+#include "blocks/put_health.h"
+#include "blocks/room_gate.h"
 
 namespace flash::blocks {
 
@@ -86,13 +89,13 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
     stats_.wait_us[static_cast<size_t>(cause)] += wait_us;
   }
 
-  [[nodiscard]] Result<void> Admit(uint64_t bytes) override { return demoter_.Admit(bytes); }
+  [[nodiscard]] Result<void> Admit(uint64_t bytes) override { return gate_.Admit(bytes); }
   [[nodiscard]] Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause) override;
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
                                           uint64_t patience_us) override;
   [[nodiscard]] bool IsPinned(BlockId id) const override { return core_.IsPinned(id); }
   void WaitForRoom(uint64_t bytes, RoomWaiter* waiter) override;
-  void Forget(RoomWaiter* waiter) override { demoter_.Forget(waiter); }
+  void Forget(RoomWaiter* waiter) override { gate_.Forget(waiter); }
   [[nodiscard]] Result<bool> Demote(BlockId id) override { return demoter_.Demote(id); }
 
   void Drive(Deliver deliver) override;
@@ -100,10 +103,10 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
                   uint64_t timeout_us) override;
   [[nodiscard]] bool WantsDrive() const override;
 
-  void SetCacheBytes(uint64_t bytes) override { demoter_.SetCacheBytes(bytes); }
-  void SetPressureLimit(uint64_t bytes) override { demoter_.SetPressureLimit(bytes); }
+  void SetCacheBytes(uint64_t bytes) override;
+  void SetPressureLimit(uint64_t bytes) override { bound_.SetPressureLimit(bytes); }
   void SetFreesPending(std::function<bool()> pending) override {
-    demoter_.SetFreesPending(std::move(pending));
+    gate_.SetFreesPending(std::move(pending));
   }
   void SetDemotionLimits(uint32_t batch, uint32_t inflight_max) override {
     demoter_.SetLimits(batch, inflight_max);
@@ -134,6 +137,9 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   io::Backend* const backend_;
   Deliveries deliveries_;
   BlockCore core_;
+  CacheBound bound_;
+  PutHealth health_;
+  RoomGate gate_;
   Demoter demoter_;
   Promoter promoter_;
   std::unique_ptr<store::RecordStore> store_;

@@ -50,7 +50,7 @@ void TieredPool::Turn() {
   promoter_.Turn();
   demoter_.Run(deadline_us);
   demoter_.FlushIfWanted();
-  demoter_.ServeRoom();
+  gate_.ServeLine();
   if (backend_ != nullptr) backend_->Kick();
   stats_.tick_last_us = clock_.NowUs() - began_us;
   stats_.tick_us_max = std::max(stats_.tick_us_max, stats_.tick_last_us);
@@ -91,7 +91,7 @@ bool TieredPool::DriveUntil(WaitCause cause, const std::function<bool()>& satisf
                             uint64_t timeout_us) {
   if (satisfied()) return true;
   ++stats_.waits[static_cast<size_t>(cause)];
-  if (cause == WaitCause::kHardMark) demoter_.CountStall();
+  if (cause == WaitCause::kHardMark) gate_.CountStall();
   const uint64_t began_us = clock_.NowUs();
   bool done = false;
   for (;;) {
@@ -110,7 +110,7 @@ bool TieredPool::DriveUntil(WaitCause cause, const std::function<bool()>& satisf
 
 Result<void> TieredPool::AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
                                       uint64_t patience_us) {
-  Demoter::WaitHere wait(&demoter_, bytes, patience_us);
+  RoomGate::WaitHere wait(&gate_, bytes, patience_us);
   Result<void> outcome = Code::kBusy;
   const auto settled = [&] {
     outcome = attempt();
@@ -125,11 +125,11 @@ Result<void> TieredPool::AwaitRoomFor(uint64_t bytes, WaitCause cause, const Att
 }
 
 Result<RoomGrant> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
-  const auto admit = [&] { return demoter_.Admit(bytes); };
+  const auto admit = [&] { return gate_.Admit(bytes); };
   if (Result<void> admitted = AwaitRoomFor(bytes, cause, admit, 0); !admitted) {
     return admitted.code();
   }
-  return demoter_.Grant(bytes);
+  return gate_.Grant(bytes);
 }
 
 Result<void> TieredPool::CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into) {

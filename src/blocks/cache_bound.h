@@ -1,0 +1,35 @@
+// cache_bound.h: how many bytes may be hot: the setting, lowered while the server is short of
+// memory.
+//
+// Knows neither blocks nor who waits; the load is compared with it elsewhere. Thread: main.
+// Decision: docs/adr/0005.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace flash::blocks {
+
+class CacheBound {
+ public:
+  explicit CacheBound(uint64_t cache_bytes) : cache_bytes_(cache_bytes) {}
+
+  void SetCacheBytes(uint64_t bytes) { cache_bytes_ = bytes; }
+  /// 0: no limit.
+  void SetPressureLimit(uint64_t bytes) { pressure_bytes_ = bytes; }
+
+  /// The setting, whatever the pressure.
+  [[nodiscard]] uint64_t cache_bytes() const { return cache_bytes_; }
+  /// Above it blocks have to leave.
+  [[nodiscard]] uint64_t high_mark() const {
+    return pressure_bytes_ == 0 ? cache_bytes_ : std::min(cache_bytes_, pressure_bytes_);
+  }
+  /// Above it nothing comes in.
+  [[nodiscard]] uint64_t hard_mark() const { return high_mark() + high_mark() / 10; }
+
+ private:
+  uint64_t cache_bytes_;
+  uint64_t pressure_bytes_ = 0;
+};
+
+}  // namespace flash::blocks
