@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -73,7 +74,14 @@ def measured(name, measure, bench, show):
     return rows
 
 
+def end_like_ctrl_c(*_signal):
+    """Whoever ends the run ends its servers, too: by the way out that an exception takes."""
+    raise KeyboardInterrupt
+
+
 def main():
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, end_like_ctrl_c)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="PASS or SHORT beside each promise")
     parser.add_argument("--quick", action="store_true", help="does it run at all?")
