@@ -11,18 +11,18 @@
 #include "commands/collections.h"
 #include "commands/number_dialect.h"
 #include "commands/strings.h"
-#include "server/acl.h"
-#include "server/command_spec.h"
-#include "server/dispatcher.h"
+#include "dispatch/command_spec.h"
+#include "dispatch/dispatcher.h"
 #include "server/engine.h"
 #include "server/events.h"
-#include "server/hash_type.h"
+#include "server/freeing.h"
 #include "server/info.h"
-#include "server/list_type.h"
-#include "server/save_support.h"
 #include "server/settings_registry.h"
-#include "server/string_type.h"
-#include "server/zset_type.h"
+#include "types/hash_type.h"
+#include "types/list_type.h"
+#include "types/save_support.h"
+#include "types/string_type.h"
+#include "types/zset_type.h"
 #include "vk/api.h"
 #include "vk/log.h"
 
@@ -58,19 +58,19 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   ValkeyModule_SetModuleOptions(
       ctx, VALKEYMODULE_OPTIONS_HANDLE_IO_ERRORS | VALKEYMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
   if (auto done = OpenEngine(ctx, arguments); !done) return done;
-  if (auto done = server::AddAclCategory(ctx); !done) return done;
-  if (auto done = server::RegisterStringType(ctx); !done) return done;
-  if (auto done = server::RegisterHashType(ctx); !done) return done;
-  if (auto done = server::RegisterListType(ctx); !done) return done;
-  if (auto done = server::RegisterZSetType(ctx); !done) return done;
+  if (auto done = dispatch::AddAclCategory(ctx); !done) return done;
+  server::StartFreeing();
+  if (auto done = types::RegisterStringType(ctx); !done) return done;
+  if (auto done = types::RegisterHashType(ctx); !done) return done;
+  if (auto done = types::RegisterListType(ctx); !done) return done;
+  if (auto done = types::RegisterZSetType(ctx); !done) return done;
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
         commands::ZSetCommands(), commands::AdminCommands()}) {
-    if (auto done = server::RegisterCommands(ctx, commands); !done) return done;
+    if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
-  if (auto done = server::Dispatcher::Start(ctx); !done) return done;
-  if (auto done = server::StartSaveSupport(ctx); !done) return done;
-  commands::StartAdmin();
+  if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;
+  if (auto done = types::StartSaveSupport(ctx); !done) return done;
   commands::FollowNumberDialect();
   server::RegisterInfo(ctx);
   return server::StartEvents(ctx);

@@ -12,85 +12,21 @@
 #include <vector>
 
 #include "commands/demotion.h"
+#include "dispatch/waiting_clients.h"
 #include "server/engine.h"
-#include "server/events.h"
-#include "vk/blocked_client.h"
 #include "vk/string.h"
 
 namespace flash::commands {
 namespace {
 
+using dispatch::Answer;
+using dispatch::IsError;
+using dispatch::ReplyAnswer;
+using dispatch::WaitingClients;
 using server::Engine;
-
-bool IsError(Answer answer) {
-  // An error begins with its code and a space; a simple string here is one word.
-  return std::strchr(answer, ' ') != nullptr;
-}
-
-int ReplyAnswer(ValkeyModuleCtx* ctx, Answer answer) {
-  return IsError(answer) ? ValkeyModule_ReplyWithError(ctx, answer)
-                         : ValkeyModule_ReplyWithSimpleString(ctx, answer);
-}
 
 void NoteEvicted(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   ValkeyModule_NotifyKeyspaceEvent(ctx, VALKEYMODULE_NOTIFY_GENERIC, "flash.evict", key);
-}
-
-// --- Clients that wait
-// ------------------------------------------------------------------------------
-
-struct Waiter {
-  vk::BlockedClient client;
-  vk::String key;  // Of a demotion; none: a compaction's.
-  int db = 0;
-  Demotion demotion;
-  uint64_t pass = 0;  // Of a compaction: done when so many passes are.
-};
-
-std::vector<Waiter>& Waiters() {
-  // raw new: never destroyed; its strings belong to the server.
-  static auto* const waiters = new std::vector<Waiter>;
-  return *waiters;
-}
-
-Answer Step(ValkeyModuleCtx* ctx, Waiter& waiter) {
-  if (!waiter.key) return Engine::Get().CompactionDone(waiter.pass) ? kOk : nullptr;
-  ValkeyModule_SelectDb(ctx, waiter.db);
-  return waiter.demotion.Step(ctx, waiter.key.get());
-}
-
-void LookAfterWaiters(ValkeyModuleCtx* ctx) {
-  std::vector<Waiter>& waiters = Waiters();
-  std::erase_if(waiters, [ctx](Waiter& waiter) {
-    const Answer answer = Step(ctx, waiter);
-    if (answer == nullptr) return false;
-    waiter.client.Unblock(const_cast<char*>(answer));  // Only read; see ReplyLate.
-    return true;
-  });
-}
-
-int ReplyLate(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {
-  const auto* const answer = static_cast<Answer>(ValkeyModule_GetBlockedClientPrivateData(ctx));
-  if (!IsError(answer) && argc == 2) NoteEvicted(ctx, argv[1]);
-  return ReplyAnswer(ctx, answer);
-}
-
-void OnDisconnect(ValkeyModuleCtx* /*ctx*/, ValkeyModuleBlockedClient* client) {
-  std::erase_if(Waiters(), [client](Waiter& waiter) {
-    if (waiter.client.get() != client) return false;
-    waiter.client.Unblock(nullptr);  // Nobody is left to hear the answer.
-    return true;
-  });
-}
-
-/// Parks the client if that may be, and takes `waiter` over; false: wait here, it is untouched.
-bool Park(ValkeyModuleCtx* ctx, Waiter* waiter) {
-  if ((vk::ContextFlags(ctx) & vk::kNoBlockingFlags) != 0) return false;
-  waiter->client = vk::BlockedClient::Block(ctx, ReplyLate, nullptr);
-  if (!waiter->client) return false;
-  waiter->client.OnDisconnect(OnDisconnect);
-  Waiters().push_back(std::move(*waiter));
-  return true;
 }
 
 // --- Commands
@@ -109,17 +45,25 @@ int DebugState(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/
 }
 
 int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
-  Waiter waiter;
-  Demotion& demotion = waiter.demotion;
+  Demotion demotion;
   if (const Answer answer = demotion.Start(ctx, argv[1])) return ReplyAnswer(ctx, answer);
   Answer answer = demotion.Step(ctx, argv[1]);
   if (answer == nullptr) {
-    waiter.key = vk::String::Hold(argv[1]);
-    waiter.db = ValkeyModule_GetSelectedDb(ctx);
-    if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
-    demotion.WaitHere();
+    struct Kept {
+      Demotion demotion;
+      vk::String key;
+    };
+    const auto kept = std::make_shared<Kept>(Kept{std::move(demotion), vk::String::Hold(argv[1])});
+    const auto step = [kept](ValkeyModuleCtx* later) {
+      return kept->demotion.Step(later, kept->key.get());
+    };
+    const auto finish = [](ValkeyModuleCtx* late, ValkeyModuleString** args, int /*argc*/) {
+      NoteEvicted(late, args[1]);
+    };
+    if (WaitingClients::Park(ctx, step, finish)) return VALKEYMODULE_OK;
+    kept->demotion.WaitHere();
     const auto arrived = [&] {
-      answer = demotion.Step(ctx, argv[1]);
+      answer = step(ctx);
       return answer != nullptr;
     };
     Engine::Get().pool().DriveUntil(blocks::WaitCause::kDemoteCommand, arrived, 0);
@@ -130,10 +74,11 @@ int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
 
 int CompactionTrigger(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/) {
   Engine& engine = Engine::Get();
-  Waiter waiter;
-  waiter.pass = engine.RequestCompaction(0);
-  const uint64_t pass = waiter.pass;
-  if (Park(ctx, &waiter)) return VALKEYMODULE_OK;
+  const uint64_t pass = engine.RequestCompaction(0);
+  const auto step = [pass](ValkeyModuleCtx* /*ctx*/) -> Answer {
+    return Engine::Get().CompactionDone(pass) ? kOk : nullptr;
+  };
+  if (WaitingClients::Park(ctx, step)) return VALKEYMODULE_OK;
   engine.pool().DriveUntil(blocks::WaitCause::kOther, [&] { return engine.CompactionDone(pass); });
   return ReplyAnswer(ctx, kOk);
 }
@@ -174,10 +119,11 @@ int CompactionStats(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*a
 // --- Specs
 // ----------------------------------------------------------------------------------------
 
-constexpr server::KeySpec kDemoteKeys[] = {{.access = server::KeyAccess::kReadOnly, .flags = 0}};
-constexpr server::ArgSpec kDemoteArgs[] = {{.name = "key", .type = server::ArgType::kKey}};
+constexpr dispatch::KeySpec kDemoteKeys[] = {
+    {.access = dispatch::KeyAccess::kReadOnly, .flags = 0}};
+constexpr dispatch::ArgSpec kDemoteArgs[] = {{.name = "key", .type = dispatch::ArgType::kKey}};
 
-constexpr server::CommandSpec kSpecs[] = {
+constexpr dispatch::CommandSpec kSpecs[] = {
     {.name = "FLASH.DEBUG.STATE",
      .arity = 1,
      .flags = "readonly fast allow-stale allow-loading",
@@ -210,7 +156,7 @@ constexpr server::CommandSpec kSpecs[] = {
      .group = "admin"},
 };
 
-constexpr server::CommandEntry kEntries[] = {
+constexpr dispatch::CommandEntry kEntries[] = {
     {&kSpecs[0], DebugState},
     {&kSpecs[1], DebugDemote},
     {&kSpecs[2], CompactionTrigger},
@@ -219,8 +165,6 @@ constexpr server::CommandEntry kEntries[] = {
 
 }  // namespace
 
-std::span<const server::CommandEntry> AdminCommands() { return kEntries; }
-
-void StartAdmin() { server::AddTurnHook(LookAfterWaiters); }
+std::span<const dispatch::CommandEntry> AdminCommands() { return kEntries; }
 
 }  // namespace flash::commands

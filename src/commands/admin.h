@@ -5,14 +5,10 @@
 
 #include <span>
 
-#include "server/command_spec.h"
+#include "dispatch/command_spec.h"
 
 namespace flash::commands {
 
-/// What to register. Call StartAdmin too.
-[[nodiscard]] std::span<const server::CommandEntry> AdminCommands();
-
-/// Hooks the commands that wait into the event loop. Once, at load.
-void StartAdmin();
+[[nodiscard]] std::span<const dispatch::CommandEntry> AdminCommands();
 
 }  // namespace flash::commands

@@ -35,7 +35,7 @@ Outcome BlockingPop(Context& ctx, ListEnd end, const char* command, const char* 
   const Result<int64_t> timeout_ms =
       TimeoutArgument(ctx.Text(ctx.argc() - 1), ValkeyModule_Milliseconds());
   if (!timeout_ms) return ctx.ReplyError(timeout_ms.error());
-  ctx.SetKeyWait({kKey, last_key, *timeout_ms, server::ListTypeHandle()});
+  ctx.SetKeyWait({kKey, last_key, *timeout_ms, types::ListTypeHandle()});
   for (int i = kKey; i <= last_key; ++i) {
     ListKey key(ctx, i, Access::kWrite);
     if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
@@ -65,7 +65,7 @@ Outcome BLMove(Context& ctx) {
   if (!ends) return ctx.ReplyError(ends.error());
   const Result<int64_t> timeout_ms = TimeoutArgument(texts[5], ValkeyModule_Milliseconds());
   if (!timeout_ms) return ctx.ReplyError(timeout_ms.error());
-  ctx.SetKeyWait({1, 1, *timeout_ms, server::ListTypeHandle()});
+  ctx.SetKeyWait({1, 1, *timeout_ms, types::ListTypeHandle()});
   const std::optional<Outcome> outcome = Move(ctx, *ends, "FLASH.LMOVE", "flash.lmove");
   if (outcome) return *outcome;
   return ctx.MayWait() ? ctx.WaitForKeys() : ctx.ReplyNull();

@@ -36,7 +36,7 @@ Outcome BlockingPop(Context& ctx, ZEnd end, const char* command, const char* eve
   const Result<int64_t> timeout_ms =
       TimeoutArgument(ctx.Text(ctx.argc() - 1), ValkeyModule_Milliseconds());
   if (!timeout_ms) return ctx.ReplyError(timeout_ms.error());
-  ctx.SetKeyWait({kKey, last_key, *timeout_ms, server::ZSetTypeHandle()});
+  ctx.SetKeyWait({kKey, last_key, *timeout_ms, types::ZSetTypeHandle()});
   for (int i = kKey; i <= last_key; ++i) {
     ZSetKey key(ctx, i, Access::kWrite);
     if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);

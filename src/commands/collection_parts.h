@@ -11,17 +11,17 @@
 #include <vector>
 
 #include "commands/args.h"
-#include "server/collection_key.h"
-#include "server/context.h"
-#include "server/errors.h"
+#include "dispatch/context.h"
+#include "dispatch/errors.h"
+#include "dispatch/keys.h"
 #include "values/collection.h"
 
 namespace flash::commands {
 
-namespace errors = server::errors;
-using server::Context;
-using server::KeyChange;
-using server::Outcome;
+namespace errors = dispatch::errors;
+using dispatch::Context;
+using dispatch::KeyChange;
+using dispatch::Outcome;
 using values::Element;
 using values::Missing;
 using Access = Context::Access;

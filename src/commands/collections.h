@@ -6,12 +6,12 @@
 
 #include <span>
 
-#include "server/command_spec.h"
+#include "dispatch/command_spec.h"
 
 namespace flash::commands {
 
-[[nodiscard]] std::span<const server::CommandEntry> HashCommands();
-[[nodiscard]] std::span<const server::CommandEntry> ListCommands();
-[[nodiscard]] std::span<const server::CommandEntry> ZSetCommands();
+[[nodiscard]] std::span<const dispatch::CommandEntry> HashCommands();
+[[nodiscard]] std::span<const dispatch::CommandEntry> ListCommands();
+[[nodiscard]] std::span<const dispatch::CommandEntry> ZSetCommands();
 
 }  // namespace flash::commands

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
+#include "dispatch/errors.h"
 #include "server/engine.h"
-#include "server/errors.h"
-#include "server/type_registry.h"
+#include "types/type_registry.h"
 #include "vk/key.h"
 
 namespace flash::commands {
@@ -33,8 +33,8 @@ constexpr Answer kFull = "FLASHFULL no room on flash; the value stays in RAM";
 Answer BlocksOf(ValkeyModuleCtx* ctx, ValkeyModuleString* key, std::vector<BlockId>* ids) {
   const vk::Key open(ctx, key, vk::Key::kPeek);
   if (!open.exists()) return kMissing;
-  const server::FlashType* const type = server::TypeRegistry::Find(open.module_type());
-  if (type == nullptr) return server::errors::kWrongType;
+  const types::FlashType* const type = types::TypeRegistry::Find(open.module_type());
+  if (type == nullptr) return dispatch::errors::kWrongType;
   if (ids != nullptr) type->append_blocks(open.module_value(), ids);
   return nullptr;
 }

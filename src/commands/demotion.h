@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "blocks/block_pool.h"
+#include "dispatch/waiting_clients.h"
 #include "vk/api.h"
 
 namespace flash::commands {
 
-/// What a step of a waiting command says: null, not yet; else a simple string or an error to reply.
-using Answer = const char*;
+using dispatch::Answer;
 
 inline constexpr Answer kOk = "OK";
 

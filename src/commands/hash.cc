@@ -7,12 +7,12 @@
 #include "commands/hash_handlers.h"
 #include "commands/parse_hash.h"
 #include "commands/set_options.h"
-#include "server/hash_type.h"
+#include "types/hash_type.h"
 
 namespace flash::commands {
 namespace {
 
-using server::HashKey;
+using dispatch::HashKey;
 
 constexpr int kClass = VALKEYMODULE_NOTIFY_GENERIC;
 constexpr const char* kHSetEvent = "flash.hset";

@@ -3,16 +3,16 @@
 // Each may be run again from the top (docs/adr/0006). Thread: main.
 #pragma once
 
-#include "server/context.h"
+#include "dispatch/context.h"
 
 namespace flash::commands {
 
-server::Outcome HSet(server::Context& ctx);
-server::Outcome HGet(server::Context& ctx);
-server::Outcome HMGet(server::Context& ctx);
-server::Outcome HGetAll(server::Context& ctx);
-server::Outcome HDel(server::Context& ctx);
-server::Outcome HExists(server::Context& ctx);
-server::Outcome HLen(server::Context& ctx);
+dispatch::Outcome HSet(dispatch::Context& ctx);
+dispatch::Outcome HGet(dispatch::Context& ctx);
+dispatch::Outcome HMGet(dispatch::Context& ctx);
+dispatch::Outcome HGetAll(dispatch::Context& ctx);
+dispatch::Outcome HDel(dispatch::Context& ctx);
+dispatch::Outcome HExists(dispatch::Context& ctx);
+dispatch::Outcome HLen(dispatch::Context& ctx);
 
 }  // namespace flash::commands

@@ -6,16 +6,16 @@
 #include "commands/collections.h"
 #include "commands/hash_handlers.h"
 #include "commands/spec_parts.h"
-#include "server/dispatcher.h"
+#include "dispatch/dispatcher.h"
 
 namespace flash::commands {
 namespace {
 
-using server::ArgSpec;
-using server::ArgType;
-using server::CommandEntry;
-using server::CommandSpec;
-using server::Dispatcher;
+using dispatch::ArgSpec;
+using dispatch::ArgType;
+using dispatch::CommandEntry;
+using dispatch::CommandSpec;
+using dispatch::Dispatcher;
 
 constexpr const char* kGroup = "hash";
 

@@ -3,27 +3,27 @@
 // Each may be run again from the top (docs/adr/0006). Thread: main.
 #pragma once
 
-#include "server/context.h"
+#include "dispatch/context.h"
 
 namespace flash::commands {
 
-server::Outcome LPush(server::Context& ctx);
-server::Outcome RPush(server::Context& ctx);
-server::Outcome LPushX(server::Context& ctx);
-server::Outcome RPushX(server::Context& ctx);
-server::Outcome LPop(server::Context& ctx);
-server::Outcome RPop(server::Context& ctx);
-server::Outcome LLen(server::Context& ctx);
-server::Outcome LRange(server::Context& ctx);
-server::Outcome LIndex(server::Context& ctx);
-server::Outcome LSet(server::Context& ctx);
-server::Outcome LInsert(server::Context& ctx);
-server::Outcome LRem(server::Context& ctx);
-server::Outcome LTrim(server::Context& ctx);
-server::Outcome LMove(server::Context& ctx);
-server::Outcome RPopLPush(server::Context& ctx);
-server::Outcome BLPop(server::Context& ctx);
-server::Outcome BRPop(server::Context& ctx);
-server::Outcome BLMove(server::Context& ctx);
+dispatch::Outcome LPush(dispatch::Context& ctx);
+dispatch::Outcome RPush(dispatch::Context& ctx);
+dispatch::Outcome LPushX(dispatch::Context& ctx);
+dispatch::Outcome RPushX(dispatch::Context& ctx);
+dispatch::Outcome LPop(dispatch::Context& ctx);
+dispatch::Outcome RPop(dispatch::Context& ctx);
+dispatch::Outcome LLen(dispatch::Context& ctx);
+dispatch::Outcome LRange(dispatch::Context& ctx);
+dispatch::Outcome LIndex(dispatch::Context& ctx);
+dispatch::Outcome LSet(dispatch::Context& ctx);
+dispatch::Outcome LInsert(dispatch::Context& ctx);
+dispatch::Outcome LRem(dispatch::Context& ctx);
+dispatch::Outcome LTrim(dispatch::Context& ctx);
+dispatch::Outcome LMove(dispatch::Context& ctx);
+dispatch::Outcome RPopLPush(dispatch::Context& ctx);
+dispatch::Outcome BLPop(dispatch::Context& ctx);
+dispatch::Outcome BRPop(dispatch::Context& ctx);
+dispatch::Outcome BLMove(dispatch::Context& ctx);
 
 }  // namespace flash::commands

@@ -5,11 +5,11 @@
 
 #include "commands/collection_parts.h"
 #include "commands/parse_list.h"
-#include "server/list_type.h"
+#include "types/list_type.h"
 
 namespace flash::commands {
 
-using server::ListKey;
+using dispatch::ListKey;
 using values::ListValue;
 
 inline constexpr int kListClass = VALKEYMODULE_NOTIFY_LIST;

@@ -1,23 +1,24 @@
 // list_specs.cc: the list commands as the server's tables describe their native counterparts.
 //
-// Facts only; the handlers are in list.cc, list_edit.cc and blocking.cc. Thread: main, at load.
+// Facts only; the handlers are in list.cc, list_edit.cc and blocking_list.cc. Thread: main, at
+// load.
 #include <array>
 
 #include "commands/collections.h"
 #include "commands/list_handlers.h"
 #include "commands/spec_parts.h"
-#include "server/dispatcher.h"
+#include "dispatch/dispatcher.h"
 
 namespace flash::commands {
 namespace {
 
-using server::ArgSpec;
-using server::ArgType;
-using server::CommandEntry;
-using server::CommandSpec;
-using server::Dispatcher;
-using server::KeyAccess;
-using server::KeySpec;
+using dispatch::ArgSpec;
+using dispatch::ArgType;
+using dispatch::CommandEntry;
+using dispatch::CommandSpec;
+using dispatch::Dispatcher;
+using dispatch::KeyAccess;
+using dispatch::KeySpec;
 
 constexpr const char* kGroup = "list";
 

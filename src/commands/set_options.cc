@@ -7,13 +7,13 @@
 
 #include <limits>
 
-#include "server/errors.h"
+#include "dispatch/errors.h"
 
 namespace flash::commands {
 namespace {
 
-using server::Context;
-namespace errors = server::errors;
+using dispatch::Context;
+namespace errors = dispatch::errors;
 
 constexpr uint32_t kVersionWithIfeq = 0x00080100;
 

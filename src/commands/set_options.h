@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "server/context.h"
+#include "dispatch/context.h"
 
 namespace flash::commands {
 
@@ -21,10 +21,10 @@ struct SetOptions {
 };
 
 /// Reads the options from argument 3 on. False: an error was replied.
-[[nodiscard]] bool ParseSetOptions(server::Context& ctx, SetOptions* options);
+[[nodiscard]] bool ParseSetOptions(dispatch::Context& ctx, SetOptions* options);
 
 /// Is a moment that a command was given over already? Never on a replica and while loading, which
 /// do as they are told.
-[[nodiscard]] bool IsPast(const server::Context& ctx, mstime_t at_ms);
+[[nodiscard]] bool IsPast(const dispatch::Context& ctx, mstime_t at_ms);
 
 }  // namespace flash::commands

@@ -3,9 +3,7 @@
 // Facts only; knows no handler. Thread: main, at load.
 #pragma once
 
-#include <string_view>
-
-#include "server/command_spec.h"
+#include "dispatch/command_spec.h"
 
 namespace flash::commands {
 
@@ -15,25 +13,25 @@ inline constexpr uint64_t kKeyInsert = VALKEYMODULE_CMD_KEY_INSERT;
 inline constexpr uint64_t kKeyDelete = VALKEYMODULE_CMD_KEY_DELETE;
 
 // The one key of a command.
-inline constexpr server::KeySpec kLookedAt[] = {{.access = server::KeyAccess::kReadOnly}};
-inline constexpr server::KeySpec kRead[] = {
-    {.access = server::KeyAccess::kReadOnly, .flags = kKeyAccess}};
-inline constexpr server::KeySpec kUpdated[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyUpdate}};
-inline constexpr server::KeySpec kReadUpdated[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyUpdate}};
-inline constexpr server::KeySpec kInserted[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyInsert}};
-inline constexpr server::KeySpec kDeletedFrom[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyDelete}};
-inline constexpr server::KeySpec kPopped[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyDelete}};
+inline constexpr dispatch::KeySpec kLookedAt[] = {{.access = dispatch::KeyAccess::kReadOnly}};
+inline constexpr dispatch::KeySpec kRead[] = {
+    {.access = dispatch::KeyAccess::kReadOnly, .flags = kKeyAccess}};
+inline constexpr dispatch::KeySpec kUpdated[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyUpdate}};
+inline constexpr dispatch::KeySpec kReadUpdated[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyUpdate}};
+inline constexpr dispatch::KeySpec kInserted[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyInsert}};
+inline constexpr dispatch::KeySpec kDeletedFrom[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyDelete}};
+inline constexpr dispatch::KeySpec kPopped[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyDelete}};
 /// All arguments but the last.
-inline constexpr server::KeySpec kPoppedMany[] = {
-    {.access = server::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyDelete, .last = -2}};
+inline constexpr dispatch::KeySpec kPoppedMany[] = {
+    {.access = dispatch::KeyAccess::kReadWrite, .flags = kKeyAccess | kKeyDelete, .last = -2}};
 
-inline constexpr server::ArgSpec kKeyArgument = {.name = "key", .type = server::ArgType::kKey};
-inline constexpr server::ArgSpec kKeyOnly[] = {kKeyArgument};
+inline constexpr dispatch::ArgSpec kKeyArgument = {.name = "key", .type = dispatch::ArgType::kKey};
+inline constexpr dispatch::ArgSpec kKeyOnly[] = {kKeyArgument};
 
 struct Facts {
   const char* name;
@@ -44,15 +42,11 @@ struct Facts {
   const char* summary;
 };
 
-constexpr bool HasFlag(std::string_view flags, std::string_view flag) {
-  return flags.find(flag) != std::string_view::npos;
-}
-
-/// A spec of `group`; whether it writes follows from the flags.
-constexpr server::CommandSpec SpecOf(const char* group, const Facts& facts,
-                                     std::span<const server::KeySpec> keys,
-                                     std::span<const server::ArgSpec> args, server::Handler handler,
-                                     const char* tips = nullptr) {
+/// A spec of `group`.
+constexpr dispatch::CommandSpec SpecOf(const char* group, const Facts& facts,
+                                       std::span<const dispatch::KeySpec> keys,
+                                       std::span<const dispatch::ArgSpec> args,
+                                       dispatch::Handler handler, const char* tips = nullptr) {
   return {
       .name = facts.name,
       .arity = facts.arity,
@@ -65,8 +59,6 @@ constexpr server::CommandSpec SpecOf(const char* group, const Facts& facts,
       .tips = tips,
       .group = group,
       .handler = handler,
-      .write = HasFlag(facts.flags, "write"),
-      .deny_oom = HasFlag(facts.flags, "deny-oom"),
   };
 }
 

@@ -3,14 +3,14 @@
 // Each may be run again from the top (docs/adr/0006). Thread: main.
 #pragma once
 
-#include "server/context.h"
+#include "dispatch/context.h"
 
 namespace flash::commands {
 
-server::Outcome Set(server::Context& ctx);
-server::Outcome Get(server::Context& ctx);
-server::Outcome MGet(server::Context& ctx);
-server::Outcome MSet(server::Context& ctx);
-server::Outcome Del(server::Context& ctx);
+dispatch::Outcome Set(dispatch::Context& ctx);
+dispatch::Outcome Get(dispatch::Context& ctx);
+dispatch::Outcome MGet(dispatch::Context& ctx);
+dispatch::Outcome MSet(dispatch::Context& ctx);
+dispatch::Outcome Del(dispatch::Context& ctx);
 
 }  // namespace flash::commands

@@ -7,18 +7,18 @@
 
 #include "commands/string_handlers.h"
 #include "commands/strings.h"
-#include "server/dispatcher.h"
+#include "dispatch/dispatcher.h"
 
 namespace flash::commands {
 namespace {
 
-using server::ArgSpec;
-using server::ArgType;
-using server::CommandEntry;
-using server::CommandSpec;
-using server::Dispatcher;
-using server::KeyAccess;
-using server::KeySpec;
+using dispatch::ArgSpec;
+using dispatch::ArgType;
+using dispatch::CommandEntry;
+using dispatch::CommandSpec;
+using dispatch::Dispatcher;
+using dispatch::KeyAccess;
+using dispatch::KeySpec;
 
 constexpr uint64_t kAccess = VALKEYMODULE_CMD_KEY_ACCESS;
 constexpr uint64_t kUpdate = VALKEYMODULE_CMD_KEY_UPDATE;
@@ -44,10 +44,9 @@ constexpr CommandSpec kGet = {
 
 // --- FLASH.SET ----------------------------------------------------------------------------------
 
-constexpr KeySpec kSetKeys[] = {{.access = KeyAccess::kReadWrite,
-                                 .flags = kAccess | kUpdate | VALKEYMODULE_CMD_KEY_VARIABLE_FLAGS}};
+constexpr KeySpec kSetKeys[] = {{.access = KeyAccess::kReadWrite, .flags = kAccess | kUpdate}};
 /// As the native table says: only GET reads the key.
-void ReportSetKeys(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {
+void ReportSetKeys(ValkeyModuleCtx* ctx, ValkeyModuleString* const* argv, int argc) {
   int flags = VALKEYMODULE_CMD_KEY_OW | VALKEYMODULE_CMD_KEY_UPDATE;
   for (int i = 3; i < argc; ++i) {
     if (strcasecmp(vk::TextOf(argv[i]).data(), "GET") != 0) continue;
@@ -77,7 +76,7 @@ constexpr ArgSpec kSetArgs[] = {
 constexpr CommandSpec kSet = {
     .name = "FLASH.SET",
     .arity = -3,
-    .flags = "write deny-oom getkeys-api",
+    .flags = "write deny-oom",
     .acl = "write string slow",
     .keys = kSetKeys,
     .args = kSetArgs,
@@ -88,8 +87,6 @@ constexpr CommandSpec kSet = {
     .group = "string",
     .handler = Set,
     .report_keys = ReportSetKeys,
-    .write = true,
-    .deny_oom = true,
 };
 
 // --- FLASH.MGET ---------------------------------------------------------------------------------
@@ -133,8 +130,6 @@ constexpr CommandSpec kMSet = {
     .tips = "request_policy:multi_shard response_policy:all_succeeded",
     .group = "string",
     .handler = MSet,
-    .write = true,
-    .deny_oom = true,
 };
 
 // --- FLASH.DEL ----------------------------------------------------------------------------------
@@ -153,7 +148,6 @@ constexpr CommandSpec kDel = {
     .tips = "request_policy:multi_shard response_policy:agg_sum",
     .group = "generic",
     .handler = Del,
-    .write = true,
 };
 
 constexpr std::array kCommands = {

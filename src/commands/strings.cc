@@ -8,17 +8,19 @@
 
 #include "commands/set_options.h"
 #include "commands/string_handlers.h"
-#include "server/errors.h"
+#include "dispatch/errors.h"
+#include "dispatch/keys.h"
 
 namespace flash::commands {
 namespace {
 
-using server::Context;
-using server::KeyChange;
-using server::Outcome;
-using server::StringKey;
+using dispatch::AnyKey;
+using dispatch::Context;
+using dispatch::KeyChange;
+using dispatch::Outcome;
+using dispatch::StringKey;
 using values::StringValue;
-namespace errors = server::errors;
+namespace errors = dispatch::errors;
 
 using Access = Context::Access;
 
@@ -81,7 +83,7 @@ Outcome Set(Context& ctx) {
   SetOptions options;
   if (ctx.argc() > 3 && !ParseSetOptions(ctx, &options)) return Outcome::kDone;
 
-  StringKey key = ctx.OpenString(kKey, Access::kWrite);
+  StringKey key(ctx, kKey, Access::kWrite);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   const bool found = key.exists();
   const bool compare =
@@ -114,7 +116,7 @@ Outcome Set(Context& ctx) {
 ///
 /// Reply: the value, or null.
 Outcome Get(Context& ctx) {
-  StringKey key = ctx.OpenString(kKey, Access::kRead);
+  StringKey key(ctx, kKey, Access::kRead);
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
   }
@@ -132,7 +134,7 @@ Outcome MGet(Context& ctx) {
   values.reserve(static_cast<size_t>(ctx.argc() - 1));
   present.reserve(static_cast<size_t>(ctx.argc() - 1));
   for (int i = kKey; i < ctx.argc(); ++i) {
-    const StringKey key = ctx.OpenString(i, Access::kRead);
+    const StringKey key(ctx, i, Access::kRead);
     if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
     values.push_back(key.value());
     if (key.exists()) present.push_back(key.value());
@@ -152,7 +154,7 @@ Outcome MSet(Context& ctx) {
   if (ctx.argc() % 2 == 0) return ctx.ReplyWrongArity();
   std::vector<int> value_indexes;
   for (int i = kKey; i < ctx.argc(); i += 2) {
-    if (ctx.OpenString(i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
+    if (StringKey(ctx, i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
     value_indexes.push_back(i + 1);
   }
   if (auto closed = ctx.GateMake(value_indexes)) return *closed;
@@ -161,7 +163,7 @@ Outcome MSet(Context& ctx) {
   std::vector<KeyChange> changes;
   for (int i = kKey; i < ctx.argc(); i += 2) {
     // Opened anew: the same key may have been set a moment ago.
-    ctx.OpenString(i, Access::kWrite).Set(ctx, i + 1, VALKEYMODULE_NO_EXPIRE);
+    StringKey(ctx, i, Access::kWrite).Set(ctx, i + 1, VALKEYMODULE_NO_EXPIRE);
     changes.push_back({ctx.Argument(i), kSetEvent});
   }
   ctx.Commit({}, changes);
@@ -173,13 +175,13 @@ Outcome MSet(Context& ctx) {
 /// Reply: integer, keys deleted. Errors: WRONGTYPE if one is no FLASH key; nothing is deleted then.
 Outcome Del(Context& ctx) {
   for (int i = kKey; i < ctx.argc(); ++i) {
-    if (ctx.OpenAny(i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
+    if (AnyKey(ctx, i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
   }
   if (auto closed = ctx.GateApply()) return *closed;
   std::vector<ValkeyModuleString*> deleted;
   std::vector<KeyChange> changes;
   for (int i = kKey; i < ctx.argc(); ++i) {
-    server::AnyKey key = ctx.OpenAny(i, Access::kWrite);
+    AnyKey key(ctx, i, Access::kWrite);
     if (!key.exists()) continue;  // Also the second time that a key is named.
     key.Delete();
     deleted.push_back(ctx.Argument(i));

@@ -6,10 +6,10 @@
 
 #include <span>
 
-#include "server/command_spec.h"
+#include "dispatch/command_spec.h"
 
 namespace flash::commands {
 
-[[nodiscard]] std::span<const server::CommandEntry> StringCommands();
+[[nodiscard]] std::span<const dispatch::CommandEntry> StringCommands();
 
 }  // namespace flash::commands

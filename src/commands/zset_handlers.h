@@ -3,33 +3,33 @@
 // Each may be run again from the top (docs/adr/0006). Thread: main.
 #pragma once
 
-#include "server/context.h"
+#include "dispatch/context.h"
 
 namespace flash::commands {
 
-server::Outcome ZAdd(server::Context& ctx);
-server::Outcome ZIncrBy(server::Context& ctx);
-server::Outcome ZRem(server::Context& ctx);
-server::Outcome ZPopMin(server::Context& ctx);
-server::Outcome ZPopMax(server::Context& ctx);
-server::Outcome BZPopMin(server::Context& ctx);
-server::Outcome BZPopMax(server::Context& ctx);
-server::Outcome ZScore(server::Context& ctx);
-server::Outcome ZMScore(server::Context& ctx);
-server::Outcome ZRank(server::Context& ctx);
-server::Outcome ZRevRank(server::Context& ctx);
-server::Outcome ZCard(server::Context& ctx);
-server::Outcome ZCount(server::Context& ctx);
-server::Outcome ZLexCount(server::Context& ctx);
-server::Outcome ZRange(server::Context& ctx);
-server::Outcome ZRangeByScore(server::Context& ctx);
-server::Outcome ZRevRangeByScore(server::Context& ctx);
-server::Outcome ZRangeByLex(server::Context& ctx);
-server::Outcome ZRevRangeByLex(server::Context& ctx);
-server::Outcome ZScan(server::Context& ctx);
-server::Outcome ZUnionStore(server::Context& ctx);
-server::Outcome ZInterStore(server::Context& ctx);
-server::Outcome ZDiffStore(server::Context& ctx);
-server::Outcome ZRangeStore(server::Context& ctx);
+dispatch::Outcome ZAdd(dispatch::Context& ctx);
+dispatch::Outcome ZIncrBy(dispatch::Context& ctx);
+dispatch::Outcome ZRem(dispatch::Context& ctx);
+dispatch::Outcome ZPopMin(dispatch::Context& ctx);
+dispatch::Outcome ZPopMax(dispatch::Context& ctx);
+dispatch::Outcome BZPopMin(dispatch::Context& ctx);
+dispatch::Outcome BZPopMax(dispatch::Context& ctx);
+dispatch::Outcome ZScore(dispatch::Context& ctx);
+dispatch::Outcome ZMScore(dispatch::Context& ctx);
+dispatch::Outcome ZRank(dispatch::Context& ctx);
+dispatch::Outcome ZRevRank(dispatch::Context& ctx);
+dispatch::Outcome ZCard(dispatch::Context& ctx);
+dispatch::Outcome ZCount(dispatch::Context& ctx);
+dispatch::Outcome ZLexCount(dispatch::Context& ctx);
+dispatch::Outcome ZRange(dispatch::Context& ctx);
+dispatch::Outcome ZRangeByScore(dispatch::Context& ctx);
+dispatch::Outcome ZRevRangeByScore(dispatch::Context& ctx);
+dispatch::Outcome ZRangeByLex(dispatch::Context& ctx);
+dispatch::Outcome ZRevRangeByLex(dispatch::Context& ctx);
+dispatch::Outcome ZScan(dispatch::Context& ctx);
+dispatch::Outcome ZUnionStore(dispatch::Context& ctx);
+dispatch::Outcome ZInterStore(dispatch::Context& ctx);
+dispatch::Outcome ZDiffStore(dispatch::Context& ctx);
+dispatch::Outcome ZRangeStore(dispatch::Context& ctx);
 
 }  // namespace flash::commands

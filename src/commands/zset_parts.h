@@ -7,11 +7,11 @@
 #include "commands/parse_list.h"
 #include "commands/parse_zset.h"
 #include "commands/parse_zset_range.h"
-#include "server/zset_type.h"
+#include "types/zset_type.h"
 
 namespace flash::commands {
 
-using server::ZSetKey;
+using dispatch::ZSetKey;
 using values::ZSetValue;
 
 inline constexpr int kZSetClass = VALKEYMODULE_NOTIFY_ZSET;

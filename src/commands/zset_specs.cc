@@ -1,23 +1,23 @@
 // zset_specs.cc: the sorted set commands as the server's tables describe their native counterparts.
 //
-// Facts only; the handlers are in the zset*.cc files and blocking.cc. Thread: main, at load.
+// Facts only; the handlers are in the zset*.cc files and blocking_zset.cc. Thread: main, at load.
 #include <array>
 
 #include "commands/collections.h"
 #include "commands/spec_parts.h"
 #include "commands/zset_handlers.h"
-#include "server/dispatcher.h"
+#include "dispatch/dispatcher.h"
 
 namespace flash::commands {
 namespace {
 
-using server::ArgSpec;
-using server::ArgType;
-using server::CommandEntry;
-using server::CommandSpec;
-using server::Dispatcher;
-using server::KeyAccess;
-using server::KeySpec;
+using dispatch::ArgSpec;
+using dispatch::ArgType;
+using dispatch::CommandEntry;
+using dispatch::CommandSpec;
+using dispatch::Dispatcher;
+using dispatch::KeyAccess;
+using dispatch::KeySpec;
 
 constexpr const char* kGroup = "sorted-set";
 

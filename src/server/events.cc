@@ -9,8 +9,8 @@
 
 #include "io/wait.h"
 #include "server/background.h"
-#include "server/deferred_free.h"
 #include "server/engine.h"
+#include "server/freeing.h"
 #include "server/health_log.h"
 #include "server/pressure.h"
 #include "vk/call_reply.h"

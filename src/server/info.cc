@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <span>
 
-#include "server/deferred_free.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "server/freeing.h"
 #include "values/family.h"
 
 namespace flash::server {

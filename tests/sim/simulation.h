@@ -108,7 +108,7 @@ class Simulation {
   void Sweep();
   void Rewrite(Block* block);
 
-  // --- Judging (simulation_checks.cc) ---
+  // --- Judging (simulation.cc) ---
   void ExpectContent(const Block& block, Bytes bytes, const char* where);
   void ExpectError(Code code, const char* where);
   void CheckBounds();

@@ -17,7 +17,9 @@ _BELOW = {
     "blocks": ["store"],
     "values": ["blocks"],
     "server": ["values", "vk"],
-    "cluster": ["server"],
+    "types": ["server"],
+    "dispatch": ["types"],
+    "cluster": ["dispatch"],
     "commands": ["cluster"],
 }
 _ENGINE = ["values"]

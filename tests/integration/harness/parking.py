@@ -1,6 +1,6 @@
 """Commands held while their client is parked, so that what happens meanwhile is certain.
 
-The module asks the folder of FLASH_TEST_HOLD at its pause points (src/server/pause_points.h):
+The module asks the folder of FLASH_TEST_HOLD at its pause points (src/dispatch/pause_points.h):
 `fetch`, before a parked command's first read; `release`, when it lacks nothing any more.
 """
 

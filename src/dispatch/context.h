@@ -1,0 +1,190 @@
+// context.h: what a handler sees: arguments, keys, gates, replies, and the one way to commit a
+// change.
+//
+// A handler parses, opens, passes gates, and only then changes and replies; it may be run again
+// from the top (docs/adr/0006). In plan mode nothing it does is visible and replies go nowhere.
+// Knows no single command; how clients are parked is the dispatcher's. Thread: main.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "dispatch/command_spec.h"
+#include "dispatch/commit.h"
+#include "dispatch/need.h"
+#include "server/value_env.h"
+#include "values/env.h"
+#include "values/string_value.h"
+#include "vk/blocked_client.h"
+#include "vk/string.h"
+
+namespace flash::dispatch {
+
+/// What a blocking command waits for, said before its first gate.
+struct KeyWait {
+  int first = 1;  // The keys are the arguments first to last.
+  int last = 1;
+  int64_t timeout_ms = 0;            // 0: no limit.
+  ValkeyModuleType* type = nullptr;  // A key of this type may serve it.
+};
+
+class Context {
+ public:
+  enum class Mode : uint8_t {
+    kRun,   ///< In its command.
+    kPlan,  ///< From the event loop, to see what is still lacking.
+    kLast,  ///< After it waited: in the reply callback, or waiting on this thread.
+  };
+  enum class Access : uint8_t { kRead, kWrite };
+
+  Context(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc, const CommandSpec& spec,
+          Mode mode, Prepared* prepared)
+      : ctx_(ctx), argv_(argv), argc_(argc), mode_(mode), prepared_(prepared), spec_(spec) {
+    if (planning()) SetPoolQuiet(true);
+  }
+  ~Context() {
+    if (planning()) SetPoolQuiet(false);
+  }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // --- Arguments
+  // ----------------------------------------------------------------------------------
+
+  [[nodiscard]] int argc() const { return argc_; }
+  [[nodiscard]] ValkeyModuleString* Argument(int index) const { return argv_[index]; }
+  [[nodiscard]] std::string_view Text(int index) const { return vk::TextOf(argv_[index]); }
+  [[nodiscard]] const CommandSpec& spec() const { return spec_; }
+  [[nodiscard]] ValkeyModuleCtx* raw() const { return ctx_; }
+  [[nodiscard]] bool planning() const { return mode_ == Mode::kPlan; }
+
+  // --- Keys
+  // ---------------------------------------------------------------------------------------
+
+  /// How a key is opened: who looks again after a wait is not noticed twice.
+  [[nodiscard]] int OpenMode(Access access) const;
+
+  // --- Gates: an Outcome must be returned at once
+  // ---------------------------------------------------
+
+  /// The whole of these values can be read afterwards.
+  [[nodiscard]] std::optional<Outcome> GateRead(const values::StringValue& value) {
+    if (mode_ == Mode::kRun && values::Strings::IsContiguous(value) &&
+        server::TheStrings().IsHot(value)) [[likely]] {
+      return std::nullopt;
+    }
+    return GateReadAll({&value, 1});
+  }
+  [[nodiscard]] std::optional<Outcome> GateReadAll(std::span<const values::StringValue> wanted);
+
+  /// All blocks that `missing` names are hot. It is what plans of collections were given.
+  [[nodiscard]] std::optional<Outcome> Gate(values::Missing& missing) {
+    if (missing.empty()) [[likely]]
+      return std::nullopt;
+    return GateMissing(missing);
+  }
+
+  /// So many bytes of hot data can be added.
+  [[nodiscard]] std::optional<Outcome> GateRoom(uint64_t bytes);
+
+  /// Values can be made of these arguments afterwards, by Make.
+  [[nodiscard]] std::optional<Outcome> GateMake(std::span<const int> arguments);
+
+  /// The last gate of every handler that changes something; a plan never passes it.
+  [[nodiscard]] std::optional<Outcome> GateApply() const {
+    if (planning()) return Outcome::kPark;
+    return std::nullopt;
+  }
+
+  // --- Waiting for keys (docs/adr/0009)
+  // ---------------------------------------------------------------
+
+  /// Of a blocking command, before its first gate: what it would wait for.
+  void SetKeyWait(const KeyWait& wait) { key_wait_ = wait; }
+  /// There is no key to serve the command, which waits for one. Not where clients cannot be blocked
+  /// (MayWait): the handler replies there as if the time were over.
+  [[nodiscard]] bool MayWait() const;
+  Outcome WaitForKeys() const { return Outcome::kWait; }
+
+  // --- Behind the gates
+  // -----------------------------------------------------------------------------
+
+  /// The bytes of a value that passed GateRead. Of an inline value they lie in `value` itself; of a
+  /// rope in memory of the context. Valid until the next gate, change or Read of another rope.
+  [[nodiscard]] Bytes Read(const values::StringValue& value);
+  /// Compares without a copy.
+  [[nodiscard]] bool Equals(const values::StringValue& value, Bytes bytes);
+  /// A value made of an argument that passed GateMake; the caller owns it.
+  [[nodiscard]] values::StringValue Make(int argument);
+
+  /// After a change was made: see commit.h.
+  void Commit(const Effect& effect, std::span<const KeyChange> changes) {
+    FLASH_CHECK(!planning());
+    dispatch::Commit(ctx_, effect, changes);
+  }
+
+  // --- Replies: Outcome::kDone
+  // ----------------------------------------------------------------------
+
+  Outcome ReplyOk();
+  Outcome ReplyNull();
+  Outcome ReplyInteger(long long number);
+  Outcome ReplyBulk(Bytes bytes) {
+    if (!planning()) {
+      ValkeyModule_ReplyWithStringBuffer(ctx_, reinterpret_cast<const char*>(bytes.data()),
+                                         bytes.size());
+    }
+    return Outcome::kDone;
+  }
+  void ReplyArray(long count);
+  /// A RESP3 map of `pairs` pairs; in RESP2 an array of twice as many.
+  void ReplyMap(long pairs);
+  Outcome ReplyNullArray();
+  Outcome ReplyDouble(double number);
+  [[nodiscard]] bool resp3() const {
+    return (vk::ContextFlags(ctx_) & VALKEYMODULE_CTX_FLAGS_RESP3) != 0;
+  }
+  Outcome ReplyError(const char* text);
+  /// Of a parser: the message is the whole reply.
+  Outcome ReplyError(const Error& error) { return ReplyError(error.message.c_str()); }
+  Outcome ReplyWrongArity();
+  /// `ERR invalid expire time in '<command>' command`.
+  Outcome ReplyInvalidExpire();
+
+  // --- For the dispatcher
+  // ---------------------------------------------------------------------------
+
+  [[nodiscard]] Need& need() { return need_; }
+  [[nodiscard]] const std::optional<KeyWait>& key_wait() const { return key_wait_; }
+
+ private:
+  [[nodiscard]] std::optional<Outcome> GateMissing(values::Missing& missing);
+  /// What the AOF or the primary brings was acknowledged once: refused for want of room it would be
+  /// lost without a word, so it goes above the bound instead.
+  [[nodiscard]] bool MustApply() const;
+  [[nodiscard]] values::Strings::Use use() const {
+    return planning() ? values::Strings::Use::kPeek : values::Strings::Use::kTouch;
+  }
+  /// A plan uses no block: it counts no hit, and takes no miss from the run that follows it.
+  static void SetPoolQuiet(bool quiet);
+  Outcome Close(Need::Kind kind);
+  [[nodiscard]] bool CanReadAll(std::span<const values::StringValue> wanted) const;
+  Outcome ReplyReadFailure(Code code);
+  Outcome ReplyFull();
+
+  ValkeyModuleCtx* ctx_;
+  ValkeyModuleString** argv_;
+  int argc_;
+  Mode mode_;
+  Prepared* prepared_;  // Null in the first run.
+  const CommandSpec& spec_;
+  std::vector<std::byte, base::CountedAllocator<std::byte>> scratch_;
+  Need need_;
+  std::optional<KeyWait> key_wait_;
+};
+
+}  // namespace flash::dispatch

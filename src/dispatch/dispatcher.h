@@ -1,0 +1,53 @@
+// dispatcher.h: runs commands; what a command lacks is brought, beside the event loop where that is
+// possible.
+//
+// The server calls Run for every FLASH.* command. A handler that passes its gates is done at once;
+// for one that does not, the client is parked (parked.h) or, where it cannot be, this thread waits.
+// Knows no single command. Thread: main. Decision: docs/adr/0006.
+#pragma once
+
+#include "dispatch/bringer.h"
+#include "dispatch/context.h"
+#include "server/engine.h"
+
+namespace flash::dispatch {
+
+class Dispatcher {
+ public:
+  /// Once, at load, after the engine was opened. Errors: kUnsupported.
+  [[nodiscard]] static Result<void> Start(ValkeyModuleCtx* ctx);
+
+  /// The function that the server calls for a command.
+  template <const CommandSpec& kSpec>
+  static int Run(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noexcept {
+    if constexpr (ReportsKeys(kSpec)) {
+      if (ValkeyModule_IsKeysPositionRequest(ctx) != 0) {
+        ReportKeys(ctx, kSpec, argv, argc);
+        return VALKEYMODULE_OK;
+      }
+    }
+    if (server::Engine::Get().state() != server::ModuleState::kReady && !MayRunNow(ctx))
+        [[unlikely]] {
+      return VALKEYMODULE_OK;
+    }
+    Context context(ctx, argv, argc, kSpec, Context::Mode::kRun, nullptr);
+    const Outcome outcome = kSpec.handler(context);
+    if (outcome != Outcome::kDone) [[unlikely]]
+      Bring(context, outcome, argv, argc);
+    return VALKEYMODULE_OK;
+  }
+
+  /// Brings what is lacking while this thread waits, and runs the handler until it is done (kDone),
+  /// or has to wait for a key (kWait).
+  static Outcome RunNow(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc,
+                        const CommandSpec& spec, Need need, Bringer* bringer,
+                        blocks::WaitCause cause);
+
+ private:
+  /// While the module is not ready: true for what must run all the same, else replies an error.
+  [[nodiscard]] static bool MayRunNow(ValkeyModuleCtx* ctx);
+  /// Parks the client, or waits.
+  static void Bring(Context& context, Outcome outcome, ValkeyModuleString** argv, int argc);
+};
+
+}  // namespace flash::dispatch

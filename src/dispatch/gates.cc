@@ -1,0 +1,115 @@
+// gates.cc: the gates of the context (context.h): does a command lack anything, and what?
+//
+// A closed gate has filled the context's Need, or replied the error that what was brought already
+// amounts to. Thread: main.
+#include <algorithm>
+
+#include "dispatch/context.h"
+#include "dispatch/errors.h"
+#include "server/engine.h"
+
+namespace flash::dispatch {
+
+using values::StringValue;
+
+Outcome Context::Close(Need::Kind kind) {
+  need_.kind = kind;
+  return Outcome::kPark;
+}
+
+namespace {
+
+/// Such a value is read where it lies, or put together within a command.
+bool IsReadDirectly(const StringValue& value) {
+  return values::Strings::IsContiguous(value) || value.bytes() <= server::DirectBytesMax();
+}
+
+}  // namespace
+
+bool Context::CanReadAll(std::span<const StringValue> wanted) const {
+  const values::Strings& strings = server::TheStrings();
+  return std::all_of(wanted.begin(), wanted.end(), [&](StringValue value) {
+    if (strings.BlockCount(value) == 0) return true;
+    if (prepared_ != nullptr && prepared_->gathered != nullptr &&
+        prepared_->gathered->Find(value).data() != nullptr) {
+      return true;
+    }
+    return IsReadDirectly(value) && strings.IsHot(value);
+  });
+}
+
+std::optional<Outcome> Context::GateReadAll(std::span<const StringValue> wanted) {
+  if (CanReadAll(wanted)) return std::nullopt;
+  if (prepared_ != nullptr && prepared_->read_failure) {
+    return ReplyReadFailure(*prepared_->read_failure);
+  }
+  const values::Strings& strings = server::TheStrings();
+  uint64_t total_bytes = 0;
+  for (const StringValue value : wanted) {
+    if (strings.BlockCount(value) > 0) total_bytes += value.bytes();
+  }
+  const uint64_t worth_caching = server::Engine::Get().settings().cache_size_bytes / 8;
+  if (total_bytes <= std::max(worth_caching, server::DirectBytesMax())) {
+    for (const StringValue value : wanted) strings.AppendMissing(value, &need_.blocks);
+    if (!need_.blocks.empty()) {
+      // All of them, so that those in RAM are there still when the others have come.
+      need_.blocks.clear();
+      for (const StringValue value : wanted) strings.AppendBlocks(value, &need_.blocks);
+      // What is put together in slices is planned once more when its blocks have come.
+      need_.all_for_reading =
+          !spec_.writes() && std::all_of(wanted.begin(), wanted.end(), IsReadDirectly);
+      return Close(Need::Kind::kBlocks);
+    }
+  }
+  need_.values.assign(wanted.begin(), wanted.end());
+  return Close(Need::Kind::kGather);
+}
+
+std::optional<Outcome> Context::GateMissing(values::Missing& missing) {
+  if (prepared_ != nullptr && prepared_->read_failure) {
+    return ReplyReadFailure(*prepared_->read_failure);
+  }
+  need_.blocks = missing.ids();
+  return Close(Need::Kind::kBlocks);
+}
+
+bool Context::MayWait() const {
+  return planning() || (vk::ContextFlags(ctx_) & vk::kNoBlockingFlags) == 0;
+}
+
+bool Context::MustApply() const {
+  constexpr uint32_t kAcknowledged =
+      VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
+  return (vk::ContextFlags(ctx_) & kAcknowledged) != 0;
+}
+
+std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {
+  if (prepared_ != nullptr && prepared_->built != nullptr) {
+    // Of what could not be built past the cache, Make makes a hot value.
+    if (!prepared_->built->outcome() && !MustApply()) return ReplyFull();
+    return std::nullopt;
+  }
+  uint64_t hot_bytes = 0;
+  for (const int index : arguments) hot_bytes += values::Strings::HotBytesOf(Text(index).size());
+  if (hot_bytes == 0) return std::nullopt;
+  if (hot_bytes <= server::DirectBytesMax()) return GateRoom(hot_bytes);
+  for (const int index : arguments) {
+    need_.sources.push_back({index, argv_[index]});
+  }
+  return Close(Need::Kind::kBuild);
+}
+
+std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
+  if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return std::nullopt;
+  const Result<void> admitted = server::Engine::Get().pool().Admit(bytes);
+  if (admitted) return std::nullopt;
+  const bool waited_in_vain = prepared_ != nullptr && prepared_->full;
+  if (admitted.code() != Code::kBusy || waited_in_vain) {
+    if (MustApply()) return std::nullopt;
+    return ReplyFull();
+  }
+  need_.room_bytes = bytes;
+  return Close(Need::Kind::kRoom);
+}
+
+}  // namespace flash::dispatch

@@ -1,0 +1,83 @@
+// key_queues.h: who waits for a key before whom; parked commands only.
+//
+// Each parked command stands in one queue per key it names. It may go when it is first in all of
+// them: commands enter all their queues at once, in order of arrival, so the oldest is always first
+// somewhere everywhere and nobody waits in a circle. A queue is that of a hash of (database, key):
+// two keys that share one wait for each other without need, which harms nobody. Knows waiters by
+// address alone. Thread: main.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace flash::dispatch {
+
+template <typename Waiter>
+class KeyQueues {
+  /// Nearly all have one waiter, who needs no memory beside the map's.
+  struct Queue {
+    Waiter* first = nullptr;
+    std::vector<Waiter*> others;  // Behind it, in order.
+
+    [[nodiscard]] const Waiter* last() const { return others.empty() ? first : others.back(); }
+  };
+  using Map = std::unordered_map<uint64_t, Queue>;
+
+ public:
+  /// Where one waiter stands.
+  using Places = std::vector<typename Map::value_type*>;
+
+  /// Puts `waiter` at the end of the queue of (db, key); once if the key is named twice.
+  void Enter(Waiter* waiter, int db, std::string_view key, Places* places) {
+    auto& place = *map_.try_emplace(HashOf(db, key)).first;
+    Queue& queue = place.second;
+    if (queue.last() == waiter) return;
+    if (queue.first == nullptr) {
+      queue.first = waiter;
+    } else {
+      queue.others.push_back(waiter);
+    }
+    places->push_back(&place);
+  }
+
+  [[nodiscard]] static bool IsFirst(const Waiter* waiter, const Places& places) {
+    for (const auto* place : places) {
+      if (place->second.first != waiter) return false;
+    }
+    return true;
+  }
+
+  /// Takes `waiter` out, wherever it stands. Returns whoever became first somewhere.
+  [[nodiscard]] std::vector<Waiter*> Leave(Waiter* waiter, Places* places) {
+    std::vector<Waiter*> next;
+    for (auto* place : *places) {
+      Queue& queue = place->second;
+      if (queue.first != waiter) {
+        std::erase(queue.others, waiter);
+      } else if (queue.others.empty()) {
+        map_.erase(map_.find(place->first));
+      } else {
+        queue.first = queue.others.front();
+        queue.others.erase(queue.others.begin());
+        next.push_back(queue.first);
+      }
+    }
+    places->clear();
+    return next;
+  }
+
+  [[nodiscard]] size_t size() const { return map_.size(); }
+
+ private:
+  static uint64_t HashOf(int db, std::string_view key) {
+    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // Spreads small numbers over all bits.
+    return std::hash<std::string_view>()(key) ^ (static_cast<uint64_t>(db) + 1) * kOdd;
+  }
+
+  Map map_;
+};
+
+}  // namespace flash::dispatch

@@ -1,0 +1,81 @@
+// save_source.cc: see save_source.h.
+//
+// Thread: main, or the only one of a forked child.
+#include "types/save_source.h"
+
+#include <unistd.h>
+
+#include "io/uring_device.h"
+#include "server/engine.h"
+
+namespace flash::types {
+namespace {
+
+constexpr uint32_t kEntries = 64;
+
+struct Current {
+  SaveSource* source = nullptr;
+  pid_t pid = 0;
+};
+constinit Current current;
+
+}  // namespace
+
+std::unique_ptr<io::RangeReader> SaveSource::OpenReader() {
+  const server::Engine& engine = server::Engine::Get();
+  auto device = io::UringDevice::Open(engine.file(), {.entries = kEntries});
+  if (!device) return nullptr;
+  const uint64_t timeout_us = uint64_t{server::Engine::Get().settings().io_timeout_ms} * 1000;
+  return std::make_unique<io::RangeReader>(io::RangeReader::Options{.timeout_us = timeout_us},
+                                           std::move(device).Take(), &engine.clock());
+}
+
+bool SaveSource::hung() const {
+  return (batches_ != nullptr && batches_->hung()) || (single_ != nullptr && single_->hung());
+}
+
+SaveSource* SaveSource::Get(bool in_child) {
+  // A parent's source means nothing here: its ring is not mapped in a child. One that hangs is left
+  // to itself, as its transfers may still end.
+  if (current.pid == getpid() && !current.source->hung()) return current.source;
+  // raw new: never destroyed, as the device may outlast every use.
+  auto* const source = new SaveSource;
+  source->batches_ = OpenReader();
+  if (source->batches_ == nullptr && !in_child) {
+    delete source;
+    return nullptr;
+  }
+  current = {source, getpid()};
+  return source;
+}
+
+Result<void> SaveSource::ReadAt(uint64_t offset, MutableBytes into) {
+  if (batches_ != nullptr) {
+    if (single_ == nullptr) single_ = OpenReader();
+    if (single_ != nullptr) {
+      const io::RangeReader::Range range{offset, into};
+      single_->Start({&range, 1});
+      return single_->Finish();
+    }
+  }
+  if (file_ == nullptr) {
+    Result<std::unique_ptr<io::ChildFile>> opened =
+        io::ChildFile::Open(server::Engine::Get().file());
+    if (!opened) return opened.error();
+    file_ = std::move(opened).Take();
+  }
+  return file_->ReadAt(offset, into);
+}
+
+void SaveSource::Start(std::span<const Range> ranges) {
+  if (batches_ == nullptr) return ChildSource::Start(ranges);
+  ranges_.clear();
+  for (const Range& range : ranges) ranges_.push_back({range.offset, range.into});
+  batches_->Start(ranges_);
+}
+
+Result<void> SaveSource::Finish() {
+  return batches_ == nullptr ? ChildSource::Finish() : batches_->Finish();
+}
+
+}  // namespace flash::types
