@@ -17,7 +17,9 @@
 
 namespace flash::io {
 
-enum class Op : uint8_t { kRead, kWrite };
+/// kSync makes every write durable that was reaped before it was submitted; it transfers nothing
+/// and completes with 0.
+enum class Op : uint8_t { kRead, kWrite, kSync };
 
 /// One transfer. `offset`, `bytes` and the address of `data` are multiples of Device::alignment().
 /// `data` stays valid and, for a write, unchanged until the completion with this token was reaped.
@@ -27,11 +29,20 @@ struct Request {
   std::byte* data = nullptr;
   uint32_t bytes = 0;
   uint64_t token = 0;  // Any value but ~0; comes back in the Completion.
+  bool durable =
+      false;  // A write that ends well has then passed every cache: RWF_DSYNC, pwritev2(2).
 };
 
 struct Completion {
   uint64_t token = 0;
   int32_t result = 0;  // Bytes transferred, possibly short, or a negative errno.
+};
+
+/// An open file as a device sees it; whoever opened it keeps it open.
+struct Target {
+  int fd = -1;
+  uint64_t data_offset = 0;   // Where byte 0 of the transfers lies in the file.
+  uint32_t alignment = 4096;  // Of transfers in offset, length and memory.
 };
 
 class Device {

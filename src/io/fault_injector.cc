@@ -16,8 +16,9 @@ bool IsDelay(Fault fault) { return fault >= Fault::kSlow; }
 
 bool Fits(Fault fault, const Request& request, uint32_t alignment, uint64_t file_bytes) {
   switch (fault) {
-    case Fault::kNoSpace:
     case Fault::kLost:
+      return request.op != Op::kRead;
+    case Fault::kNoSpace:
     case Fault::kTorn:
       return request.op == Op::kWrite;
     case Fault::kMisdirected:
@@ -85,8 +86,10 @@ void FaultInjector::Unregister(Device* device) {
 std::optional<Fault> FaultInjector::Scripted(const Request& request) {
   for (ScriptedFault& entry : script_) {
     if (entry.times == 0 || (entry.op && *entry.op != request.op)) continue;
-    if (request.offset >= entry.offset_to) continue;
-    if (request.offset + request.bytes <= entry.offset_from) continue;
+    if (request.op != Op::kSync) {  // A sync is about the whole file.
+      if (request.offset >= entry.offset_to) continue;
+      if (request.offset + request.bytes <= entry.offset_from) continue;
+    }
     if (entry.skip > 0) {
       --entry.skip;
       continue;

@@ -17,11 +17,11 @@
 namespace flash::io {
 
 enum class Fault : uint8_t {
-  kError,        ///< -EIO; of a write any part may have reached the disk.
+  kError,        ///< -EIO; of a write any part may have reached the disk; a sync did nothing.
   kNoSpace,      ///< -ENOSPC; nothing written.
   kShort,        ///< Transfers, and reports, less than asked.
   kTorn,         ///< Writes a part from the front, reports success.
-  kLost,         ///< Writes nothing, reports success.
+  kLost,         ///< Writes or syncs nothing, reports success.
   kMisdirected,  ///< Writes at another aligned offset, reports success.
   kFlip,         ///< Reads with one bit changed.
   kSlow,         ///< Ends only after some Reaps and, with a clock, some time.

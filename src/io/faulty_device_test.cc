@@ -123,6 +123,18 @@ TEST_F(FaultyDeviceTest, LostWritesNothingAndClaimsAll) {
   EXPECT_EQ(OnDisk(4096), std::vector<std::byte>(kBytes));
 }
 
+TEST_F(FaultyDeviceTest, SyncReachesTheDeviceBelowUnlessItFailsOrIsLost) {
+  for (const auto fault : {std::optional<Fault>(), {Fault::kError}, {Fault::kLost}}) {
+    Open({});
+    file_->KeepCache();
+    EXPECT_EQ(Run(Op::kWrite, 0), static_cast<int32_t>(kBytes));
+    if (fault) injector_->Script({.fault = *fault, .op = Op::kSync});
+    ASSERT_TRUE(device_->Submit({.op = Op::kSync}));
+    EXPECT_EQ(Next().result, fault == Fault::kError ? -EIO : 0);
+    EXPECT_EQ(file_->unsynced_sectors() == 0, !fault);
+  }
+}
+
 TEST_F(FaultyDeviceTest, MisdirectedWritesElsewhereAndClaimsAll) {
   OpenAlways(Fault::kMisdirected);
   std::memset(memory_.get(), 0x5a, kBytes);

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "io/device.h"
 
 namespace flash::io {
 
@@ -50,6 +51,7 @@ class FlashFile {
   [[nodiscard]] uint32_t alignment() const { return alignment_; }
   /// Whether transfers pass by the page cache.
   [[nodiscard]] bool direct() const { return direct_; }
+  [[nodiscard]] Target target() const { return {fd_, data_offset(), alignment_}; }
   [[nodiscard]] bool created() const { return created_; }
   /// What an operator should know: file system kind, no O_DIRECT, space not reserved. One line
   /// each.

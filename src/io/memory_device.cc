@@ -32,20 +32,81 @@ size_t MemoryFile::ReadAt(uint64_t offset, MutableBytes into) const {
   return total;
 }
 
-size_t MemoryFile::WriteAt(uint64_t offset, Bytes from) {
+std::byte* MemoryFile::At(uint64_t offset) {
+  std::unique_ptr<Page>& page = pages_[offset / kPageBytes];
+  if (page == nullptr) page = std::make_unique<Page>();
+  return page->data() + offset % kPageBytes;
+}
+
+size_t MemoryFile::WriteAt(uint64_t offset, Bytes from, bool durable) {
   const std::lock_guard lock(mutex_);
   if (offset >= bytes_) return 0;
   const size_t total = std::min<uint64_t>(from.size(), bytes_ - offset);
+  if (cached_) RememberSectors(offset, total, durable);
   for (size_t done = 0; done < total;) {
     const uint64_t at = offset + done;
-    const uint64_t within = at % kPageBytes;
-    const size_t piece = std::min<uint64_t>(total - done, kPageBytes - within);
-    std::unique_ptr<Page>& page = pages_[at / kPageBytes];
-    if (page == nullptr) page = std::make_unique<Page>();
-    std::memcpy(page->data() + within, from.data() + done, piece);
+    const size_t piece = std::min<uint64_t>(total - done, kPageBytes - at % kPageBytes);
+    std::memcpy(At(at), from.data() + done, piece);
     done += piece;
   }
   return total;
+}
+
+void MemoryFile::RememberSectors(uint64_t offset, uint64_t bytes, bool durable) {
+  const uint64_t end = base::AlignUp(offset + bytes, kSectorBytes);
+  for (uint64_t at = base::AlignDown(offset, kSectorBytes); at < end; at += kSectorBytes) {
+    if (durable) {
+      older_.erase(at / kSectorBytes);
+      continue;
+    }
+    Sector now;
+    std::memcpy(now.data(), At(at), kSectorBytes);
+    older_[at / kSectorBytes].push_back(now);
+  }
+}
+
+void MemoryFile::KeepCache() {
+  const std::lock_guard lock(mutex_);
+  cached_ = true;
+}
+
+void MemoryFile::Sync() {
+  const std::lock_guard lock(mutex_);
+  older_.clear();
+}
+
+size_t MemoryFile::unsynced_sectors() const {
+  const std::lock_guard lock(mutex_);
+  return older_.size();
+}
+
+void MemoryFile::LosePowerAfter(uint64_t count) {
+  const std::lock_guard lock(mutex_);
+  power_ends_ = true;
+  power_left_ = count;
+}
+
+bool MemoryFile::power_lost() const {
+  const std::lock_guard lock(mutex_);
+  return power_ends_ && power_left_ == 0;
+}
+
+MemoryFile::Power MemoryFile::SpendPower() {
+  const std::lock_guard lock(mutex_);
+  if (!power_ends_) return Power::kOn;
+  if (power_left_ == 0) return Power::kLost;
+  return --power_left_ == 0 ? Power::kGoing : Power::kOn;
+}
+
+void MemoryFile::CutPower(base::Random& random) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [sector, contents] : older_) {
+    const uint64_t kept = random.Below(contents.size() + 1);
+    if (kept == contents.size()) continue;  // The newest, which is there.
+    std::memcpy(At(sector * kSectorBytes), contents[kept].data(), kSectorBytes);
+  }
+  older_.clear();
+  power_ends_ = false;
 }
 
 void MemoryFile::Resize(uint64_t bytes) {
@@ -91,9 +152,19 @@ void MemoryDevice::Flush() {
 
 int32_t MemoryDevice::Transfer(const Request& request) {
   if (request.op == Op::kRead) {
+    if (file_->power_lost()) return -EIO;
     return static_cast<int32_t>(file_->ReadAt(request.offset, {request.data, request.bytes}));
   }
-  const size_t written = file_->WriteAt(request.offset, {request.data, request.bytes});
+  const MemoryFile::Power power = file_->SpendPower();
+  if (power == MemoryFile::Power::kLost) return -EIO;
+  const bool durable = power == MemoryFile::Power::kOn;
+  if (request.op == Op::kSync) {
+    if (durable) file_->Sync();
+    return durable ? 0 : -EIO;
+  }
+  const size_t written =
+      file_->WriteAt(request.offset, {request.data, request.bytes}, request.durable && durable);
+  if (!durable) return -EIO;  // Begun when the power went: some of its sectors may be there.
   return written == 0 && request.bytes > 0 ? -ENOSPC : static_cast<int32_t>(written);
 }
 

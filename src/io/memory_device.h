@@ -1,18 +1,21 @@
 // memory_device.h: a Device over a file that lives in memory, for unit tests and the simulator.
 //
 // MemoryFile is the file: sparse, shared by any number of devices, and readable directly, as a
-// forked child or a test would read it. MemoryDevice finishes everything at Flush, in order,
-// without faults; FaultyDevice adds those. Knows neither segments nor records. Thread: MemoryFile
-// any; MemoryDevice its owner, except Wake. Decision: docs/adr/0003.
+// forked child or a test would read it; on request with a volatile cache and a power cut.
+// MemoryDevice finishes everything at Flush, in order, without faults; FaultyDevice adds those.
+// Knows neither segments nor records. Thread: MemoryFile any; MemoryDevice its owner, except Wake.
+// Decision: docs/adr/0003.
 #pragma once
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "base/random.h"
 #include "io/device.h"
 
 namespace flash::io {
@@ -26,20 +29,47 @@ class MemoryFile {
   size_t ReadAt(uint64_t offset, MutableBytes into) const;
 
   /// Copies to `offset`; returns the bytes copied, fewer at the end of the file (a full disk), 0
-  /// behind.
-  size_t WriteAt(uint64_t offset, Bytes from);
+  /// behind. With a cache, `durable` says whether they pass it.
+  size_t WriteAt(uint64_t offset, Bytes from, bool durable = false);
 
   /// Grows with zeros, or cuts. Pages that are cut read as zero when the file grows again.
   void Resize(uint64_t bytes);
   [[nodiscard]] uint64_t bytes() const;
 
+  static constexpr uint64_t kSectorBytes = 512;  // What a power cut never tears.
+
+  /// From now on what is written stays in a cache that CutPower may lose, until synced.
+  void KeepCache();
+  /// Makes everything written so far durable.
+  void Sync();
+  /// Sectors whose newest content a power cut may lose.
+  [[nodiscard]] size_t unsynced_sectors() const;
+  /// Lets `count` more writes and syncs happen, the last one without the durability that it asked
+  /// for; from then on power_lost(), and every transfer fails.
+  void LosePowerAfter(uint64_t count);
+  [[nodiscard]] bool power_lost() const;
+  /// Counts one write or sync; how much of it may happen. Devices call it, and whoever resizes.
+  enum class Power : uint8_t { kOn, kGoing, kLost };
+  [[nodiscard]] Power SpendPower();
+  /// The power is back: each unsynced sector holds any one of the contents it had since it was
+  /// durable, drawn from `random`; what is there now is durable.
+  void CutPower(base::Random& random);
+
  private:
   static constexpr uint64_t kPageBytes = 16 * kKiB;
   using Page = std::array<std::byte, kPageBytes>;
+  using Sector = std::array<std::byte, kSectorBytes>;
+
+  void RememberSectors(uint64_t offset, uint64_t bytes, bool durable);
+  [[nodiscard]] std::byte* At(uint64_t offset);
 
   mutable std::mutex mutex_;
   uint64_t bytes_;
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages_;  // By page number.
+  bool cached_ = false;
+  std::map<uint64_t, std::vector<Sector>> older_;  // By sector: from the durable content on.
+  bool power_ends_ = false;
+  uint64_t power_left_ = 0;
 };
 
 class MemoryDevice final : public Device {

@@ -45,6 +45,82 @@ TEST(MemoryFile, ForgetsWhatWasCutOff) {
   EXPECT_EQ(data[60'000], std::byte{0});
 }
 
+/// Writes one sector of `value` at sector 0.
+void WriteSector(MemoryFile& file, uint8_t value, bool durable = false) {
+  const std::vector<std::byte> data(MemoryFile::kSectorBytes, static_cast<std::byte>(value));
+  EXPECT_EQ(file.WriteAt(0, data, durable), data.size());
+}
+
+TEST(MemoryFile, PowerCutKeepsAnyContentSinceTheDurableOneAndOnlyThose) {
+  base::Random random(1);
+  std::array<int, 6> seen{};
+  for (int i = 0; i < 200; ++i) {
+    MemoryFile file(4096);
+    file.KeepCache();
+    WriteSector(file, 1);
+    WriteSector(file, 2, true);
+    WriteSector(file, 3);
+    file.Sync();
+    WriteSector(file, 4);
+    WriteSector(file, 5);
+    EXPECT_EQ(file.unsynced_sectors(), 1U);
+    file.CutPower(random);
+    std::byte value{};
+    EXPECT_EQ(file.ReadAt(100, {&value, 1}), 1U);
+    ++seen.at(std::to_integer<size_t>(value));
+    EXPECT_EQ(file.unsynced_sectors(), 0U);
+  }
+  EXPECT_EQ(seen[0] + seen[1] + seen[2], 0);
+  EXPECT_GT(seen[3], 0);
+  EXPECT_GT(seen[4], 0);
+  EXPECT_GT(seen[5], 0);
+}
+
+TEST(MemoryFile, PowerCutKeepsAnySubsetOfTheSectorsOfAWrite) {
+  base::Random random(1);
+  std::array<int, 4> seen{};
+  for (int i = 0; i < 100; ++i) {
+    MemoryFile file(4096);
+    file.KeepCache();
+    const std::vector<std::byte> data(2 * MemoryFile::kSectorBytes, std::byte{1});
+    EXPECT_EQ(file.WriteAt(0, data), data.size());
+    file.CutPower(random);
+    std::array<std::byte, 2 * MemoryFile::kSectorBytes> back;
+    EXPECT_EQ(file.ReadAt(0, back), back.size());
+    ++seen.at(std::to_integer<size_t>(back.front()) * 2 + std::to_integer<size_t>(back.back()));
+  }
+  for (const int count : seen) EXPECT_GT(count, 0);
+}
+
+TEST(MemoryDevice, LosesPowerInTheMiddleOfAWrite) {
+  auto file = std::make_shared<MemoryFile>(64 * kKiB);
+  file->KeepCache();
+  MemoryDevice device(file, {});
+  const AlignedMemory memory = MakeAligned(4096);
+  const auto run = [&](Op op) {
+    EXPECT_TRUE(device.Submit({.op = op,
+                               .data = memory.get(),
+                               .bytes = op == Op::kSync ? 0U : 4096U,
+                               .durable = op == Op::kWrite}));
+    Completion done;
+    EXPECT_EQ(device.Reap({&done, 1}, 0), 1U);
+    return done.result;
+  };
+  file->LosePowerAfter(3);
+  EXPECT_EQ(run(Op::kWrite), 4096);
+  EXPECT_EQ(file->unsynced_sectors(), 0U);
+  EXPECT_EQ(run(Op::kSync), 0);
+  EXPECT_FALSE(file->power_lost());
+  EXPECT_EQ(run(Op::kWrite), -EIO);
+  EXPECT_EQ(file->unsynced_sectors(), 8U);
+  EXPECT_TRUE(file->power_lost());
+  EXPECT_EQ(run(Op::kRead), -EIO);
+  EXPECT_EQ(run(Op::kSync), -EIO);
+  base::Random random(1);
+  file->CutPower(random);
+  EXPECT_EQ(run(Op::kRead), 4096);
+}
+
 TEST(MemoryDevice, TransfersAndReportsShortAndFull) {
   auto file = std::make_shared<MemoryFile>(64 * kKiB);
   MemoryDevice device(file, {});

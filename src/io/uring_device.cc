@@ -89,16 +89,15 @@ std::vector<std::string> UringNotes::lines() const {
   return lines_;
 }
 
-UringDevice::UringDevice(const FlashFile& file, const Options& options,
+UringDevice::UringDevice(const Target& file, const Options& options,
                          std::shared_ptr<UringNotes> notes)
     : options_(options),
       notes_(std::move(notes)),
-      fd_(file.fd()),
-      data_offset_(file.data_offset()),
-      alignment_(file.alignment()) {}
+      fd_(file.fd),
+      data_offset_(file.data_offset),
+      alignment_(file.alignment) {}
 
-Result<std::unique_ptr<UringDevice>> UringDevice::Open(const FlashFile& file,
-                                                       const Options& options,
+Result<std::unique_ptr<UringDevice>> UringDevice::Open(const Target& file, const Options& options,
                                                        std::shared_ptr<UringNotes> notes) {
   // raw new: private constructor
   std::unique_ptr<UringDevice> device(new UringDevice(file, options, std::move(notes)));
@@ -187,8 +186,11 @@ bool UringDevice::Submit(const Request& request) {
     io_uring_prep_read_fixed(entry, fd, request.data, request.bytes, offset, 0);
   } else if (request.op == Op::kRead) {
     io_uring_prep_read(entry, fd, request.data, request.bytes, offset);
-  } else {
+  } else if (request.op == Op::kWrite) {
     io_uring_prep_write(entry, fd, request.data, request.bytes, offset);
+    if (request.durable) entry->rw_flags = RWF_DSYNC;
+  } else {
+    io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC);
   }
   if (file_registered_) io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE);
   io_uring_sqe_set_data64(entry, request.token);

@@ -45,7 +45,11 @@ class UringDevice final : public Device {
   /// `file` outlives the device. Errors: kUnsupported (kernel, sandbox or limit; the message says
   /// which and what to do).
   [[nodiscard]] static Result<std::unique_ptr<UringDevice>> Open(
-      const FlashFile& file, const Options& options, std::shared_ptr<UringNotes> notes = nullptr);
+      const Target& file, const Options& options, std::shared_ptr<UringNotes> notes = nullptr);
+  [[nodiscard]] static Result<std::unique_ptr<UringDevice>> Open(
+      const FlashFile& file, const Options& options, std::shared_ptr<UringNotes> notes = nullptr) {
+    return Open(file.target(), options, std::move(notes));
+  }
   ~UringDevice() override;
   UringDevice(const UringDevice&) = delete;
   UringDevice& operator=(const UringDevice&) = delete;
@@ -63,7 +67,7 @@ class UringDevice final : public Device {
   [[nodiscard]] bool buffers_registered() const { return !lent_.empty(); }
 
  private:
-  UringDevice(const FlashFile& file, const Options& options, std::shared_ptr<UringNotes> notes);
+  UringDevice(const Target& file, const Options& options, std::shared_ptr<UringNotes> notes);
   [[nodiscard]] Result<void> SetUp();
   void Note(const std::string& line);
   void ArmWake();

@@ -125,6 +125,21 @@ TEST_P(UringDeviceTest, ReadsAndWritesWithAndWithoutRegistration) {
 }
 INSTANTIATE_TEST_SUITE_P(Choices, UringDeviceTest, ::testing::Range(0, 8));
 
+TEST_F(UringDeviceTest, WritesDurablyAndSyncs) {
+  const auto device = Open();
+  const AlignedMemory memory = MakeAligned(8192);
+  FillPattern(8192, {memory.get(), 8192});
+  ASSERT_TRUE(device->Submit(
+      {.op = Op::kWrite, .offset = 8192, .data = memory.get(), .bytes = 8192, .durable = true}));
+  Completion done;
+  while (device->Reap({&done, 1}, 1'000'000) == 0) {
+  }
+  EXPECT_EQ(done.result, 8192);
+  EXPECT_EQ(Run(*device, Op::kSync, 0, {}), 0);
+  EXPECT_EQ(Run(*device, Op::kRead, 8192, {memory.get(), 8192}), 8192);
+  EXPECT_TRUE(IsPattern(8192, {memory.get(), 8192}));
+}
+
 TEST_F(UringDeviceTest, EndOfFileIsAShortTransfer) {
   auto device = Open();
   const AlignedMemory memory = MakeAligned(16 * kKiB);
