@@ -27,6 +27,36 @@ TEST_F(BlockBudgetTest, DemotesDownToTheSlackAndNoFurther) {
   EXPECT_EQ(pool->stats().demotions, pool->stats().evictions);
 }
 
+TEST_F(BlockBudgetTest, NothingLeavesBetweenTheSlackAndTheMark) {
+  CreateMany(960);  // More than the slack leaves, less than the cache.
+  Drive();
+  EXPECT_EQ(pool->stats().evictions, 0u);
+  while (Load() <= kCache) Create(1);
+  Settle();
+  const uint64_t evictions = pool->stats().evictions;
+  EXPECT_LE(Load(), kCache - kSlack);
+  while (Load() + 1024 <= kCache) {  // A turn for each: none of them has anything to demote.
+    Create(1);
+    Drive();
+  }
+  EXPECT_EQ(pool->stats().evictions, evictions);
+  Create(1);
+  Settle();
+  EXPECT_LE(Load(), kCache - kSlack);
+}
+
+TEST_F(BlockBudgetTest, WhatATurnWasTooShortForIsDoneInTheNext) {
+  pool->SetDemotionLimits(5, 0);
+  CreateMany(980);
+  Drive();
+  Drive();  // The first five have left: below the mark now.
+  EXPECT_LT(Load(), kCache);
+  EXPECT_GT(Load(), kCache - kSlack);
+  EXPECT_TRUE(pool->WantsDrive());
+  Settle();
+  EXPECT_LE(Load(), kCache - kSlack);
+}
+
 TEST_F(BlockBudgetTest, BatchAndInflightAreLimits) {
   pool->SetDemotionLimits(5, 8);
   store->hold_puts = true;

@@ -39,19 +39,23 @@ uint32_t Demoter::batch_effective() const {
 // --- The work of a turn
 // -----------------------------------------------------------------------------
 
-uint64_t Demoter::Goal() {
+Demoter::Marks Demoter::MarksNow() {
   const uint64_t high = bound_.high_mark();
   const uint64_t hard = bound_.hard_mark();
   const uint64_t goal = high - std::min(high / kSlackShare, kSlackMax);
   const uint64_t wanted = gate_.WantedBytes();
-  return wanted == 0 ? goal : std::min(goal, hard - std::min(hard, wanted));
+  if (wanted == 0) return {.begin = high, .goal = goal};
+  const uint64_t room_made = std::min(goal, hard - std::min(hard, wanted));
+  return {.begin = room_made, .goal = room_made};  // Who waits does not wait for the mark.
 }
 
 void Demoter::Run(uint64_t deadline_us) {
   wants_run_ = false;
   if (store_ == nullptr) return;
-  const uint64_t goal = Goal();
-  if (core_.sums().evictable <= goal) {
+  const Marks marks = MarksNow();
+  const uint64_t goal = marks.goal;
+  running_ = core_.sums().evictable > (running_ ? goal : marks.begin);
+  if (!running_) {
     // What is awaited is on its way, perhaps in a buffer that nothing else would fill up.
     if (gate_.AnyoneWaits()) flush_wanted_ = true;
     return;
@@ -72,6 +76,7 @@ void Demoter::Run(uint64_t deadline_us) {
     }
     if (DemoteVictim(id, &run) == Step::kStop) break;
   }
+  running_ = core_.sums().evictable > goal;
   if (run.refused_bytes != 0 && !run.any_put) health_.PausePuts();
   MeasureBatch(began_us, run);
 }

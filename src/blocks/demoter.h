@@ -45,7 +45,8 @@ class Demoter {
   // --- The work of a turn
   // -------------------------------------------------------------------------
 
-  /// Demotes until the bound holds, at most a batch, at most until `deadline_us`.
+  /// Begins once the bound is passed and then demotes down to the slack below it: at most a batch a
+  /// turn, at most until `deadline_us`.
   void Run(uint64_t deadline_us);
   /// Once per turn, after the store's own work: partly filled buffers of demanded demotions leave.
   void FlushIfWanted();
@@ -85,7 +86,12 @@ class Demoter {
   };
   enum class Step : uint8_t { kGoOn, kStop };
 
-  [[nodiscard]] uint64_t Goal();
+  /// Evictable bytes above which a run begins, and down to which it goes.
+  struct Marks {
+    uint64_t begin = 0;
+    uint64_t goal = 0;
+  };
+  [[nodiscard]] Marks MarksNow();
   [[nodiscard]] uint32_t inflight_max() const;
   Step DemoteVictim(BlockId id, Progress* run);
   [[nodiscard]] bool TimeIsUp(uint64_t deadline_us, Progress* run) const;
@@ -101,6 +107,7 @@ class Demoter {
   RoomGate& gate_;
   const base::Clock& clock_;
   store::RecordStore* store_ = nullptr;
+  bool running_ = false;  // Between a beginning and its goal, over any number of turns.
   bool wants_run_ = false;
   bool flush_wanted_ = false;
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.
