@@ -20,6 +20,7 @@ class BlockCore {
   /// Charges of hot blocks, in bytes.
   struct Sums {
     uint64_t hot = 0;
+    uint64_t hot_peak = 0;  ///< Most that `hot` was since ResetPeak.
     uint64_t pinned = 0;
     uint64_t demoting = 0;
     uint64_t load = 0;       ///< Hot and not pinned: what the cache bound is about.
@@ -45,6 +46,7 @@ class BlockCore {
   [[nodiscard]] S3Fifo& fifo() { return fifo_; }
   [[nodiscard]] const S3Fifo& fifo() const { return fifo_; }
   [[nodiscard]] const Sums& sums() const { return sums_; }
+  void ResetPeak() { sums_.hot_peak = sums_.hot; }
 
   // --- Life
   // ---------------------------------------------------------------------------------------

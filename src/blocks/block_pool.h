@@ -64,6 +64,7 @@ class BlockPool {
   struct Stats {
     uint64_t cache_bytes = 0;          // The bound.
     uint64_t hot_bytes = 0;            // Payload and header of hot blocks.
+    uint64_t hot_bytes_peak = 0;       // Most of them since the bound was set.
     uint64_t pinned_bytes = 0;         // Part of hot_bytes, exempt from the bound.
     uint64_t demoting_bytes = 0;       // Part of hot_bytes.
     uint64_t table_bytes = 0;          // The block table itself.

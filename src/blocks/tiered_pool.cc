@@ -210,8 +210,10 @@ void TieredPool::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
 // --- Settings and events ---
 
 void TieredPool::SetCacheBytes(uint64_t bytes) {
+  if (bytes == bound_.cache_bytes()) return;
   bound_.SetCacheBytes(bytes);
   core_.fifo().SetCacheBytes(bytes);
+  core_.ResetPeak();
 }
 
 void TieredPool::Freeze() {
@@ -235,6 +237,7 @@ const BlockPool::Stats& TieredPool::stats() {
   const BlockCore::Sums& sums = core_.sums();
   stats_.cache_bytes = bound_.cache_bytes();
   stats_.hot_bytes = sums.hot;
+  stats_.hot_bytes_peak = sums.hot_peak;
   stats_.pinned_bytes = sums.pinned;
   stats_.demoting_bytes = sums.demoting;
   stats_.table_bytes = table_.bytes();

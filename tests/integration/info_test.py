@@ -376,6 +376,16 @@ def test_synchronous_waits_by_cause(raw):
     assert int(node.fields()["flash_sync_wait_us_total"]) > 0
 
 
+def test_most_hot_bytes(raw):
+    node = raw({"flash.cache-size-bytes": "64mb"})
+    put(node, 500, 8000)
+    node.call("FLASH.DEL", *[f"key:{n}" for n in range(400)])
+    assert node.number("hot_bytes_peak") == 500 * charge(8000)
+    assert node.number("cache_size_bytes") == 100 * charge(8000)
+    node.client.config_set("flash.cache-size-bytes", 32 * MIB)
+    assert node.number("hot_bytes_peak") == 100 * charge(8000)
+
+
 def test_memory_pressure(raw):
     node = raw({"flash.cache-size-bytes": "64mb", "flash.compression": "none"})
     used = int(re.search(rb"used_memory:(\d+)", node.call("INFO", "memory"))[1])
