@@ -13,6 +13,7 @@ _BELOW = {
     "base": [],
     "vk": ["base"],
     "io": ["base"],
+    "log": ["io"],
     "store": ["io"],
     "blocks": ["store"],
     "values": ["blocks"],
