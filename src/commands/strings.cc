@@ -127,7 +127,7 @@ Outcome Get(Context& ctx) {
 
 /// FLASH.MGET key [key …]
 ///
-/// Reply: an array of values and nulls.
+/// Reply: an array of values and nulls: null also for a key that holds no FLASH string.
 Outcome MGet(Context& ctx) {
   std::vector<StringValue> values;  // By argument; the empty handle where there is no key.
   std::vector<StringValue> present;
@@ -135,7 +135,6 @@ Outcome MGet(Context& ctx) {
   present.reserve(static_cast<size_t>(ctx.argc() - 1));
   for (int i = kKey; i < ctx.argc(); ++i) {
     const StringKey key(ctx, i, Access::kRead);
-    if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
     values.push_back(key.value());
     if (key.exists()) present.push_back(key.value());
   }

@@ -10,14 +10,42 @@ namespace {
 
 using Side = values::ScoreBound::Side;
 
-/// The rank of a bound among members that all have one score.
-uint64_t RankOfText(const LexBound& bound, double score, bool is_min, ZSetKey& key,
+/// The scores of a set's first and last element.
+struct Outer {
+  double lowest = 0;
+  double highest = 0;
+};
+
+Outer OuterScores(ZSetKey& key, Missing* missing) {
+  Outer outer;
+  const uint64_t size = key->size();
+  key->PlanRange(0, 1, missing);
+  key->PlanRange(size - 1, size, missing);
+  if (!missing->empty()) return outer;
+  const auto read = [&key](uint64_t rank, double* into) {
+    key->ForRange(rank, rank + 1, [into](double score, const Element&) {
+      *into = score;
+      return false;
+    });
+  };
+  read(0, &outer.lowest);
+  read(size - 1, &outer.highest);
+  return outer;
+}
+
+/// The rank of a bound among members that all have one score; or that rise with their scores, which
+/// is where native ranges by member have a meaning, too.
+uint64_t RankOfText(const LexBound& bound, const Outer& scores, bool is_min, ZSetKey& key,
                     Missing* missing) {
   if (bound.kind == LexBound::Kind::kBeforeAll) return 0;
   if (bound.kind == LexBound::Kind::kAfterAll) return key->size();
   const bool after = is_min == bound.exclusive;
+  const Element text{base::AsBytes(bound.text)};
+  if (scores.lowest != scores.highest) {
+    return key->RankByMember(text, after, missing).value_or(0);
+  }
   const Side side = after ? Side::kAfterMember : Side::kBeforeMember;
-  return key->RankOf({score, {base::AsBytes(bound.text)}, side}, missing).value_or(0);
+  return key->RankOf({scores.lowest, text, side}, missing).value_or(0);
 }
 
 Ranks Limited(Ranks ranks, const ZRangeRequest& request) {
@@ -51,19 +79,13 @@ Ranks RanksOf(const ScoreRange& range, ZSetKey& key, Missing* missing) {
 
 Ranks RanksOf(const LexRange& range, ZSetKey& key, Missing* missing) {
   if (range.empty()) return {};
-  double score = 0;
+  Outer scores;
   const bool texts =
       range.min.kind == LexBound::Kind::kText || range.max.kind == LexBound::Kind::kText;
-  if (texts) {
-    key->PlanRange(0, 1, missing);
-    if (!missing->empty()) return {};
-    key->ForRange(0, 1, [&score](double first, const Element&) {
-      score = first;
-      return false;
-    });
-  }
-  const uint64_t begin = RankOfText(range.min, score, true, key, missing);
-  const uint64_t end = RankOfText(range.max, score, false, key, missing);
+  if (texts) scores = OuterScores(key, missing);
+  if (!missing->empty()) return {};
+  const uint64_t begin = RankOfText(range.min, scores, true, key, missing);
+  const uint64_t end = RankOfText(range.max, scores, false, key, missing);
   return {begin, std::max(begin, end)};
 }
 

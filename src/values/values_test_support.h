@@ -25,6 +25,7 @@ inline constexpr Shape kShapes[] = {
     {"tiny", 160, 48, 4, ~uint64_t{0}},
     {"small", 512, 100, 8, ~uint64_t{0}},
     {"colliding", 512, 100, 8, 0xfff0000000000000},
+    {"alike", 512, 100, 8, 0xff0000000000ffff},  // Many differ in their lowest bits alone.
     {"real", kLeafBytesMax, 1024, 128, ~uint64_t{0}},
 };
 

@@ -180,25 +180,28 @@ void ZSetValue::PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing) c
 
 void ZSetValue::PlanScan(uint64_t cursor, uint64_t count, Missing* missing) const {
   const Tree index = tree(has_root() ? 1 : 0);
-  if (index.empty()) return;
+  if (index.empty() || (has_root() && (cursor >> kCursorBits) != 0)) return;
   Path path;
-  has_root() ? index.SeekHash(cursor, &path) : index.SeekFirst(&path);
+  has_root() ? index.SeekHash(cursor << kCursorShift, &path) : index.SeekFirst(&path);
   // How much of the first leaf lies before the cursor is known only when it is hot.
   uint64_t enough = count;
-  if (index.Plan(path, missing) && has_root()) {
-    enough += LowerHash(*env_, index.Look(path), cursor, path.bounds);
+  bool hot = index.Plan(path, missing);
+  if (hot && has_root()) {
+    enough += LowerHash(*env_, index.Look(path), cursor << kCursorShift, path.bounds);
   }
-  while (enough > path.leaf.count()) {
-    enough -= path.leaf.count();
+  // Likewise whether a leaf that would be enough can be the last.
+  while (enough > path.leaf.count() ||
+         (has_root() && hot && GoesOnBehind(path, index.Look(path)))) {
+    enough -= std::min<uint64_t>(enough, path.leaf.count());
     if (!Tree::NextLeaf(&path)) return;
-    (void)index.Plan(path, missing);
+    hot = index.Plan(path, missing);
   }
 }
 
-uint64_t ZSetValue::HashBehind(const Path& path) {
+uint64_t ZSetValue::CursorBehind(const Path& path) {
   for (uint32_t level = 0; level < path.height; ++level) {
     const uint32_t next = path.at[level] + 1;
-    if (next < path.node[level]->count) return path.node[level]->encoded()[next];
+    if (next < path.node[level]->count) return CursorOf(path.node[level]->encoded()[next]);
   }
   return 0;
 }

@@ -63,6 +63,11 @@ class ZSetValue : public Collection {
   /// How many elements lie before the bound. One leaf.
   [[nodiscard]] std::optional<uint64_t> RankOf(const ScoreBound& bound, Missing* missing) const;
 
+  /// The same for a text among members that rise with their scores, whatever those are: how many
+  /// are less than `text`, or not greater with `after`. Named a few dozen leaves at a time.
+  [[nodiscard]] std::optional<uint64_t> RankByMember(const Element& text, bool after,
+                                                     Missing* missing) const;
+
   /// Calls `visit(double score, const Element& member)` for the elements of ranks [begin, end)
   /// until it returns false. PlanRange names the leaves.
   template <typename Visit>
@@ -83,12 +88,15 @@ class ZSetValue : public Collection {
   void PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing) const;
   void EraseRange(uint64_t begin, uint64_t end);
 
-  /// One step of ZSCAN: visits at least `count` elements from the hash `cursor` on, those of equal
-  /// hash together, or the whole of a small set. Returns the next cursor, 0 at the end. An element
-  /// that is there from the first step to the last is visited. PlanScan names the leaves.
+  /// One step of ZSCAN: visits at least `count` elements from the cursor on, or the whole of a
+  /// small set. Returns the next cursor, 0 at the end. A cursor is the upper kCursorBits of a hash,
+  /// and elements that share them are visited together, so an element that is there from the first
+  /// step to the last is visited and every step gets further. PlanScan names the leaves.
   template <typename Visit>
   [[nodiscard]] uint64_t Scan(uint64_t cursor, uint64_t count, const Visit& visit) const;
   void PlanScan(uint64_t cursor, uint64_t count, Missing* missing) const;
+  /// Clients keep cursors in signed integers and in doubles, which hold 53 bits.
+  static constexpr uint32_t kCursorBits = 48;
 
   /// A new value from distinct members in any order; the word must be 0. `to_flash`: see
   /// TreeBuilder.
@@ -112,7 +120,14 @@ class ZSetValue : public Collection {
   void MoveInIndex(Bytes member, double to);
   [[nodiscard]] bool MoveInPlace(Path* path, uint32_t i, double to);
   void EraseFromIndex(const Element& member);
-  [[nodiscard]] static uint64_t HashBehind(const Path& path);
+  static constexpr uint32_t kCursorShift = 64 - kCursorBits;
+  [[nodiscard]] static uint64_t CursorOf(uint64_t hash) { return hash >> kCursorShift; }
+  /// The cursor at which the leaf behind `path` can be begun; 0: behind it there is none.
+  [[nodiscard]] static uint64_t CursorBehind(const Path& path);
+  /// Where the leaf ends, elements that a cursor cannot tell from its last one may follow.
+  [[nodiscard]] bool GoesOnBehind(const Path& path, const LeafView& leaf) const {
+    return CursorOf(EntryHash(*env_, leaf.At(leaf.count() - 1))) == CursorBehind(path);
+  }
   [[nodiscard]] ScoreBound BoundOf(double score, Bytes member) const {
     return {score, {member}, ScoreBound::Side::kBeforeMember};
   }
@@ -124,6 +139,9 @@ class ZSetValue : public Collection {
     Bytes member;
   };
   [[nodiscard]] bool MayBeEmptied(LeafRef leaf) const;
+
+  /// Where the element of `rank` stands to a text; kUnknown: blocks are missing, which are named.
+  [[nodiscard]] Order CompareAt(uint64_t rank, const Element& text, Missing* missing) const;
 
   bool several_ = false;
   std::vector<Leaving> leaving_;  // By leaf, in PlanHeirs.
@@ -147,22 +165,22 @@ uint64_t ZSetValue::Scan(uint64_t cursor, uint64_t count, const Visit& visit) co
     return 0;
   }
   const Tree index = tree(1);
-  if (index.empty()) return 0;
+  if (index.empty() || (cursor >> kCursorBits) != 0) return 0;
   Path path;
-  index.SeekHash(cursor, &path);
+  index.SeekHash(cursor << kCursorShift, &path);
   uint64_t visited = 0;
-  uint32_t i = LowerHash(*env_, index.Look(path), cursor, path.bounds);
+  uint64_t reached = 0;  // The cursor of the element visited last.
+  uint32_t i = LowerHash(*env_, index.Look(path), cursor << kCursorShift, path.bounds);
   while (true) {
     const LeafView leaf = index.Use(path);
-    for (uint64_t before = 0; i < leaf.count(); ++i) {
-      const uint64_t hash = EntryHash(*env_, leaf.At(i));
-      if (visited >= count && hash != before) return hash;
+    for (; i < leaf.count(); ++i, ++visited) {
+      const uint64_t here = CursorOf(EntryHash(*env_, leaf.At(i)));
+      if (visited >= count && here != reached) return here;
       const HashEntry entry = ParseHashEntry(leaf.At(i));
       visit(DecodeScore(entry.value.bytes), entry.field);
-      before = hash;
-      ++visited;
+      reached = here;
     }
-    if (visited >= count) return HashBehind(path);
+    if (visited >= count && !GoesOnBehind(path, leaf)) return CursorBehind(path);
     if (!Tree::NextLeaf(&path)) return 0;
     i = 0;
   }

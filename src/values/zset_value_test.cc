@@ -329,6 +329,81 @@ TEST_P(ZSetValueTest, ScanShowsWhatWasThereAllTheTime) {
   FreeAll(ZSet(&word));
 }
 
+TEST_P(ZSetValueTest, RanksByMemberWhereTheyRiseWithTheScores) {
+  uint64_t word = 0;
+  std::vector<std::string> members;
+  for (int i = 0; i < 700; ++i) {
+    members.push_back(RandomText(10'000) + std::to_string(i));
+  }
+  std::sort(members.begin(), members.end());
+  for (size_t i = 0; i < members.size(); ++i) {
+    (void)Set(&word, members[i], static_cast<double>(i / 3));
+  }
+  const auto rank_of = [&](const std::string& text, bool after) {
+    const Element element{AsBytes(text)};
+    const uint32_t rounds =
+        Fetch([&](Missing* m) { (void)ZSet(&word).RankByMember(element, after, m); });
+    EXPECT_LE(rounds, 6U) << "reads one after the other";
+    return *ZSet(&word).RankByMember(element, after, nullptr);
+  };
+  for (int step = 0; step < 300; ++step) {
+    if (step % 3 == 0) ChillAtRandom();
+    std::string text = members[random.Below(members.size())];
+    if (random.Chance(1, 2)) text.resize(random.Below(text.size() + 1));
+    if (random.Chance(1, 3)) text.push_back(static_cast<char>(random.Below(256)));
+    if (text.size() > env.inline_bytes_max) continue;  // The caller's are never stored.
+    const auto begin = members.begin();
+    ASSERT_EQ(rank_of(text, false), std::lower_bound(begin, members.end(), text) - members.begin());
+    ASSERT_EQ(rank_of(text, true), std::upper_bound(begin, members.end(), text) - members.begin());
+  }
+  FreeAll(ZSet(&word));
+}
+
+TEST_P(ZSetValueTest, ScanEndsAndShowsAllWhileTheSetGrowsAndShrinks) {
+  constexpr uint64_t kCursorEnd = uint64_t{1} << 48;
+  constexpr int kStays = 30;
+  uint64_t steps_max = 0;
+  for (int run = 0; run < 20; ++run) {
+    uint64_t word = 0;
+    for (int i = 0; i < kStays; ++i) (void)Set(&word, "stays" + std::to_string(i), RandomScore());
+    int others = 0;  // "other0" up to this one are there.
+    int target = 0;
+    const auto move_on = [&](int changes) {
+      for (; changes > 0 && others < target; --changes) {
+        (void)Set(&word, "other" + std::to_string(others++), RandomScore());
+      }
+      for (; changes > 0 && others > target; --changes) {
+        (void)Erase(&word, "other" + std::to_string(--others));
+      }
+      // A lone leaf at times.
+      if (others == target && changes > 0) target = static_cast<int>(random.Below(1500));
+      if (others == target && random.Chance(1, 2)) target = 0;
+    };
+    target = 1000;
+    move_on(1000);
+    std::set<std::string> seen;
+    uint64_t cursor = 0;
+    uint64_t steps = 0;
+    do {
+      ASSERT_LT(++steps, 5000U);
+      if (random.Chance(1, 3)) ChillAtRandom();
+      const uint64_t count = 1 + random.Below(12);
+      Fetch([&](Missing* m) { ZSet(&word).PlanScan(cursor, count, m); });
+      const uint64_t next = ZSet(&word).Scan(cursor, count, [&](double, const Element& member) {
+        seen.insert(ElementText(env, member));
+      });
+      ASSERT_LT(next, kCursorEnd);
+      ASSERT_TRUE(next == 0 || next > cursor);
+      cursor = next;
+      move_on(static_cast<int>(random.Below(60)));
+    } while (cursor != 0);
+    for (int i = 0; i < kStays; ++i) EXPECT_TRUE(seen.contains("stays" + std::to_string(i)));
+    steps_max = std::max(steps_max, steps);
+    FreeAll(ZSet(&word));
+  }
+  EXPECT_GT(steps_max, 20U);
+}
+
 TEST_P(ZSetValueTest, BuildsFromPairsHotAndStraightToFlash) {
   for (const bool to_flash : {false, true}) {
     for (const int count : {0, 1, 10, 500}) {

@@ -275,3 +275,46 @@ def test_a_cluster_redirects_by_every_key(server):
         keys = [connection.call("COMMAND", "GETKEYS", prefix + command[0], *command[1:]).raw
                 for prefix in ("FLASH.", "")]
         assert keys[0] == keys[1], command
+
+
+def test_cursors_fit_into_a_double(node):
+    expected = {m for m, _ in fill(node, "z", 5_000)}
+    seen, cursor, largest = set(), b"0", 0
+    while True:
+        cursor, items = node.call("FLASH.ZSCAN", "z", cursor, "COUNT", 50)
+        seen |= set(items[0::2])
+        largest = max(largest, int(cursor))
+        if cursor == b"0":
+            break
+    assert seen == expected and 1 << 40 < largest <= 1 << 48
+    assert node.call("FLASH.ZSCAN", "z", (1 << 64) - 1) == [b"0", []]
+
+
+LEX_EDGES = ["-", "+", "[b", "(b", "[c", "(c", "[", "(", "[bb", "(zz", "[zz", "[00000010",
+             "(000002"]
+
+
+@pytest.mark.parametrize("count", [4, 40, 3000])
+@pytest.mark.parametrize("step", [1, 3])
+def test_ranges_by_member_over_scores_that_rise_with_them(node, count, step):
+    names = "abcd" if count == 4 else [f"{i:08d}" + "m" * 30 for i in range(count)]
+    words = [word for i, name in enumerate(names) for word in (i // step, name)]
+    for key, prefix in (("n", ""), ("f", "FLASH.")):
+        for start in range(0, len(words), 1000):
+            node.call(prefix + "ZADD", key, *words[start:start + 1000])
+    if count > 4:
+        chill(node, "f")
+    both = [(connection, "n" if prefix == "" else "f", prefix)
+            for connection in [Connection(node.port)] for prefix in ("", "FLASH.")]
+    for low in LEX_EDGES:
+        for high in LEX_EDGES:
+            for name, rest in (("ZRANGEBYLEX", ()), ("ZREVRANGEBYLEX", ("LIMIT", 1, 2)),
+                               ("ZLEXCOUNT", ()), ("ZRANGE", ("BYLEX",)),
+                               ("ZRANGE", ("BYLEX", "REV", "LIMIT", 0, 3)),
+                               ("ZRANGESTORE", ("BYLEX", "LIMIT", 1, 5))):
+                keys = ("out",) if name == "ZRANGESTORE" else ()
+                native, flash = [c.call(prefix + name, *(prefix + k for k in keys), key, low, high,
+                                        *rest).raw for c, key, prefix in both]
+                assert flash == native, (name, low, high, rest)
+    assert everything(node, "FLASH.out") == [
+        (m, float(s)) for m, s in node.client.zrange("out", 0, -1, withscores=True)]

@@ -43,7 +43,7 @@ class OneSided(Op):
 class FlashOnForeign(OneSided):
     """A FLASH command on a native key: WRONGTYPE, and neither it nor a key beside it changes.
 
-    Native SET and MSET would replace it, DEL delete it, MGET answer null: the listed difference.
+    Native SET and MSET would replace it, DEL delete it: the listed difference.
     """
 
     def __init__(self, g):
@@ -56,7 +56,6 @@ class FlashOnForeign(OneSided):
             ["@SET", _FOREIGN, g.value(), "GET"],
             ["@SET", _FOREIGN, g.value(), "EX", 100],
             ["@GET", _FOREIGN],
-            ["@MGET", _TIERED, _FOREIGN],
             ["@DEL", _FOREIGN],
             ["@DEL", _TIERED, _FOREIGN, _TIERED],
             ["@MSET", _TIERED, g.value(), _FOREIGN, g.value()],

@@ -54,7 +54,12 @@ def short_lived(g):
 def expires_on_write(g):
     """An absolute time in the past, as a time to live of a new value."""
     key = g.key()
-    return Single(["@SET", key, g.value(), g.pick(["EXAT", "PXAT"]), 1], settle=[key])
+    words = [[g.case(g.pick(["EXAT", "PXAT"])), g.pick([1, 1000, 1_600_000_000])]]
+    words += [[g.case("GET")]] if g.chance(0.5) else []
+    words += [[g.case(g.pick(["NX", "XX", "KEEPTTL"]))]] if g.chance(0.4) else []
+    g.random.shuffle(words)
+    return Single(["@SET", key, g.value(), *(word for part in words for word in part)],
+                  settle=[key])
 
 
 TABLE = [
@@ -64,5 +69,5 @@ TABLE = [
     Command("@MSET", 20, some_pairs),
     Command("@DEL", 40, some_keys),
     Action("short-lived", 1.5, short_lived),
-    Action("expires-on-write", 1.5, expires_on_write),
+    Action("expires-on-write", 3, expires_on_write),
 ]

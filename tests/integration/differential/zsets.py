@@ -1,8 +1,9 @@
 """FLASH sorted set commands, ranges of every kind, and stores over several sets.
 
-Ranges by member have keys of their own, whose members all have one score: over different scores
-what they answer depends on how the server happens to hold the set. So do the sign of a zero, LIMIT
-with a negative offset, and how ZSCAN writes a score; zset_test.py says what FLASH does.
+Ranges by member have keys of their own, whose members have one score, or scores that rise with
+them: over others what they answer depends on how the server happens to hold the set. So do the sign
+of a zero, LIMIT with a negative offset, and how ZSCAN writes a score; zset_test.py says what FLASH
+does.
 """
 
 from differential import core
@@ -42,6 +43,9 @@ def add(g):
     words = [g.case(word) for word, share in (("NX", 0.08), ("XX", 0.08), ("GT", 0.06),
                                               ("LT", 0.06), ("CH", 0.15), ("INCR", 0.05))
              if g.chance(share)]
+    if g.chance(0.15):  # Combinations, forbidden ones too.
+        words = [g.case(word)
+                 for word in g.sample(["NX", "XX", "GT", "LT", "CH", "INCR"], g.number(2, 4))]
     pairs = [word for _ in range(1 if g.chance(0.5) else g.pick([2, 5, 70 if g.chance(0.2) else 3]))
              for word in (score(g), member(g))]
     return [key(g), *words, *pairs]
@@ -54,7 +58,8 @@ def score_edge(g):
 
 
 def lex_edge(g):
-    return g.pick(["-", "+", "[m:1", "(m:1", "[m:3", "(m:50", "[", "(", "[z", "m:1"])
+    return g.pick(["-", "+", "[m:1", "(m:1", "[m:3", "(m:50", "[", "(", "[z", "m:1", "[r:0001",
+                   "(r:0012", "[r:0100", "(r:0250", "[r:02505", "(r:0499"])
 
 
 def limit(g):
@@ -70,11 +75,29 @@ def rank_edge(g):
 
 
 def lex_key(g):
-    return b"lex:%d" % g.number(0, 3)
+    return g.pick([b"lex:%d", b"rising:%d"]) % g.number(0, 3)
+
+
+def rising_member(g):
+    return b"r:%04d" % (g.number(0, 25) if g.chance(0.5) else g.number(0, 500))
+
+
+def lex_members(g, name):
+    if name.startswith(b"lex"):
+        return members(g)
+    return [rising_member(g) for _ in range(g.number(1, g.pick([1, 3, 8, 150])))]
 
 
 def lex_add(g):
-    return [lex_key(g), *(word for name in members(g) for word in ("0", name))]
+    name = lex_key(g)
+    rising = name.startswith(b"rising")
+    return [name, *(word for text in lex_members(g, name)
+                    for word in (str(int(text[2:]) // 7) if rising else "0", text))]
+
+
+def lex_remove(g):
+    name = lex_key(g)
+    return [name, *lex_members(g, name)]
 
 
 def range_of(g):
@@ -138,7 +161,7 @@ def timeout_keys(g):
 
 _COMMANDS = [
     ("@ZADD", 90, add), ("@ZREM", 30, lambda g: [key(g), *members(g)]),
-    ("@ZREM", 8, lambda g: [lex_key(g), *members(g)]),
+    ("@ZREM", 8, lex_remove),
     ("@ZINCRBY", 25, lambda g: [key(g), score(g), member(g)]),
     ("@ZPOPMIN", 12, lambda g: [key(g), *count_words(g)]),
     ("@ZPOPMAX", 12, lambda g: [key(g), *count_words(g)]),
