@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "commands/admin.h"
 #include "commands/collections.h"
+#include "commands/leaving.h"
 #include "commands/number_dialect.h"
 #include "commands/strings.h"
 #include "dispatch/command_spec.h"
@@ -66,7 +67,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   if (auto done = types::RegisterZSetType(ctx); !done) return done;
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
-        commands::ZSetCommands(), commands::AdminCommands()}) {
+        commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands()}) {
     if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;

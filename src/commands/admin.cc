@@ -57,10 +57,11 @@ int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
     const auto step = [kept](ValkeyModuleCtx* later) {
       return kept->demotion.Step(later, kept->key.get());
     };
-    const auto finish = [](ValkeyModuleCtx* late, ValkeyModuleString** args, int /*argc*/) {
-      NoteEvicted(late, args[1]);
+    const auto reply = [](ValkeyModuleCtx* late, ValkeyModuleString** args, Answer said) {
+      if (!IsError(said)) NoteEvicted(late, args[1]);
+      return ReplyAnswer(late, said);
     };
-    if (WaitingClients::Park(ctx, step, finish)) return VALKEYMODULE_OK;
+    if (WaitingClients::Park(ctx, step, reply)) return VALKEYMODULE_OK;
     kept->demotion.WaitHere();
     const auto arrived = [&] {
       answer = step(ctx);

@@ -46,6 +46,12 @@ void Bringer::Begin(Need need) {
       prepared_.built = std::make_shared<BuildJob>(need.sources, [this] { came_(); });
       server::Background::Add(prepared_.built);
       return;
+    case Need::Kind::kContents:
+      GiveWay();
+      prepared_.contents =
+          std::make_shared<types::Contents>(*need.type, need.value, [this] { OnContents(); });
+      server::Background::Add(prepared_.contents);
+      return;
     case Need::Kind::kRoom:
       waits_for_room_ = true;
       Pool().WaitForRoom(need.room_bytes, this);
@@ -53,7 +59,7 @@ void Bringer::Begin(Need need) {
   }
 }
 
-void Bringer::NoteRead(Result<void> read) {
+void Bringer::NoteRead(const Result<void>& read) {
   if (!read) prepared_.read_failure = read.code();
 }
 
@@ -65,6 +71,12 @@ void Bringer::OnFetched() {
 void Bringer::OnGathered() {
   NoteRead(prepared_.gathered->outcome());
   if (prepared_.read_failure) prepared_.gathered.reset();
+  came_();
+}
+
+void Bringer::OnContents() {
+  NoteRead(prepared_.contents->outcome());
+  if (prepared_.read_failure) prepared_.contents.reset();
   came_();
 }
 
@@ -89,6 +101,7 @@ void Bringer::Drop() {
   if (std::exchange(waits_for_room_, false)) Pool().Forget(this);
   if (prepared_.gathered != nullptr) prepared_.gathered->Cancel();
   if (prepared_.built != nullptr) prepared_.built->Cancel();
+  if (prepared_.contents != nullptr) prepared_.contents->Cancel();
   // Also takes back the callbacks of fetches under way.
   prepared_ = Prepared();
 }
@@ -128,6 +141,14 @@ void Bringer::BringNow(const Need& need, WaitCause cause) {
       prepared_.built = std::make_shared<BuildJob>(need.sources, [] {});
       prepared_.full = !FindRoom([&] { return prepared_.built->RunNow().ok(); });
       return;
+    case Need::Kind::kContents: {
+      GiveWay();
+      auto contents = std::make_shared<types::Contents>(*need.type, need.value, [] {});
+      const Result<void> read = contents->RunNow();
+      NoteRead(read);
+      if (read) prepared_.contents = std::move(contents);
+      return;
+    }
     case Need::Kind::kRoom:
       prepared_.room.Release();
       prepared_.full = !FindRoom([&] {

@@ -49,7 +49,8 @@ class Bringer final : public blocks::RoomWaiter {
  private:
   void OnFetched();
   void OnGathered();
-  void NoteRead(Result<void> read);
+  void OnContents();
+  void NoteRead(const Result<void>& read);
   /// Runs `attempt`; where it finds no room, what a script deleted before is freed, and it runs
   /// once more.
   template <typename Attempt>

@@ -91,6 +91,10 @@ class Context {
   /// So many bytes of hot data can be added.
   [[nodiscard]] std::optional<Outcome> GateRoom(uint64_t bytes);
 
+  /// All of this value's blocks are held in memory, past the cache: PreparedContents.
+  [[nodiscard]] std::optional<Outcome> GateContents(const types::FlashType& type,
+                                                    const void* value);
+
   /// Values can be made of these arguments afterwards, by Make.
   [[nodiscard]] std::optional<Outcome> GateMake(std::span<const int> arguments);
 
@@ -116,6 +120,8 @@ class Context {
   /// The bytes of a value that passed GateRead. Of an inline value they lie in `value` itself; of a
   /// rope in memory of the context. Valid until the next gate, change or Read of another rope.
   [[nodiscard]] Bytes Read(const values::StringValue& value);
+  /// What passed GateContents.
+  [[nodiscard]] types::Contents& PreparedContents() { return *prepared_->contents; }
   /// Compares without a copy.
   [[nodiscard]] bool Equals(const values::StringValue& value, Bytes bytes);
   /// A value made of an argument that passed GateMake; the caller owns it.

@@ -99,6 +99,19 @@ std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {
   return Close(Need::Kind::kBuild);
 }
 
+std::optional<Outcome> Context::GateContents(const types::FlashType& type, const void* value) {
+  if (prepared_ != nullptr && prepared_->read_failure) {
+    return ReplyReadFailure(*prepared_->read_failure);
+  }
+  if (prepared_ != nullptr && prepared_->contents != nullptr &&
+      prepared_->contents->Holds(type, value)) {
+    return std::nullopt;
+  }
+  need_.type = &type;
+  need_.value = value;
+  return Close(Need::Kind::kContents);
+}
+
 std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
   if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return std::nullopt;
   const Result<void> admitted = server::Engine::Get().pool().Admit(bytes);

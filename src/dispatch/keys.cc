@@ -26,8 +26,9 @@ StringKey::StringKey(const Context& ctx, int index, Context::Access access)
 
 AnyKey::AnyKey(const Context& ctx, int index, Context::Access access)
     : key_(ctx.raw(), ctx.Argument(index), ctx.OpenMode(access)),
+      type_(types::TypeRegistry::Find(key_.module_type())),
       exists_(key_.exists()),
-      wrong_type_(exists_ && types::TypeRegistry::Find(key_.module_type()) == nullptr) {}
+      wrong_type_(exists_ && type_ == nullptr) {}
 
 void StringKey::Set(Context& ctx, int argument, mstime_t expire_at_ms) {
   ValkeyModuleKey* const key = key_.get();

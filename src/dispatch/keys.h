@@ -9,6 +9,7 @@
 #include "server/value_env.h"
 #include "types/hash_type.h"
 #include "types/list_type.h"
+#include "types/type_registry.h"
 #include "types/zset_type.h"
 #include "values/collection.h"
 #include "values/hash_value.h"
@@ -52,11 +53,17 @@ class AnyKey {
   [[nodiscard]] bool exists() const { return exists_; }
   /// The key holds a value that is not this module's.
   [[nodiscard]] bool wrong_type() const { return wrong_type_; }
+  /// Of a FLASH key.
+  [[nodiscard]] const types::FlashType* type() const { return type_; }
+  [[nodiscard]] void* value() const { return key_.module_value(); }
+  /// Gives the key back early.
+  void Close() { key_.Close(); }
   /// Deletes the key. Commit after.
   void Delete();
 
  private:
   vk::Key key_;
+  const types::FlashType* type_ = nullptr;
   bool exists_ = false;
   bool wrong_type_ = false;
 };

@@ -11,18 +11,21 @@
 
 #include "blocks/block_pool.h"
 #include "dispatch/string_jobs.h"
+#include "types/contents.h"
 #include "values/string_value.h"
 
 namespace flash::dispatch {
 
 /// What a command lacks; filled by a closed gate.
 struct Need {
-  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom };
+  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom, kContents };
   Kind kind = Kind::kNothing;
   std::vector<BlockId> blocks;
   std::vector<values::StringValue> values;
   std::vector<BuildJob::Source> sources;
   uint64_t room_bytes = 0;
+  const types::FlashType* type = nullptr;  ///< Of contents, with the value to be read whole.
+  const void* value = nullptr;
   /// Of blocks: with them in RAM the command lacks nothing, as its keys are now.
   bool all_for_reading = false;
 };
@@ -32,6 +35,7 @@ struct Prepared {
   blocks::Fetch pins;  // One set at a time: who waits for another must not hold a first.
   std::shared_ptr<GatherJob> gathered;
   std::shared_ptr<BuildJob> built;
+  std::shared_ptr<types::Contents> contents;
   blocks::RoomGrant room;            // Likewise.
   std::optional<Code> read_failure;  // A block could not be read.
   bool full = false;                 // Room was waited for in vain.

@@ -17,14 +17,14 @@ namespace {
 struct Waiter {
   vk::BlockedClient client;
   WaitingClients::Step step;
-  WaitingClients::Finish finish = nullptr;
+  WaitingClients::Reply reply;
   int db = 0;
 };
 
 /// For the reply callback.
 struct Late {
   Answer answer;
-  WaitingClients::Finish finish;
+  WaitingClients::Reply reply;
 };
 
 std::vector<Waiter>& Waiters() {
@@ -33,10 +33,9 @@ std::vector<Waiter>& Waiters() {
   return *waiters;
 }
 
-int ReplyLate(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noexcept {
+int ReplyLate(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) noexcept {
   const auto* const late = static_cast<Late*>(ValkeyModule_GetBlockedClientPrivateData(ctx));
-  if (!IsError(late->answer) && late->finish != nullptr) late->finish(ctx, argv, argc);
-  return ReplyAnswer(ctx, late->answer);
+  return late->reply ? late->reply(ctx, argv, late->answer) : ReplyAnswer(ctx, late->answer);
 }
 
 void FreeLate(ValkeyModuleCtx* /*ctx*/, void* pointer) noexcept {
@@ -60,13 +59,13 @@ int ReplyAnswer(ValkeyModuleCtx* ctx, Answer answer) {
                          : ValkeyModule_ReplyWithSimpleString(ctx, answer);
 }
 
-bool WaitingClients::Park(ValkeyModuleCtx* ctx, Step&& step, Finish finish) {
+bool WaitingClients::Park(ValkeyModuleCtx* ctx, Step&& step, Reply reply) {
   if ((vk::ContextFlags(ctx) & vk::kNoBlockingFlags) != 0) return false;
   vk::BlockedClient client = vk::BlockedClient::Block(ctx, ReplyLate, FreeLate);
   if (!client) return false;
   client.OnDisconnect(OnDisconnect);
   Waiters().push_back(
-      {std::move(client), std::move(step), finish, ValkeyModule_GetSelectedDb(ctx)});
+      {std::move(client), std::move(step), std::move(reply), ValkeyModule_GetSelectedDb(ctx)});
   return true;
 }
 
@@ -78,7 +77,7 @@ void WaitingClients::Turn(ValkeyModuleCtx* ctx) {
     InDatabase(ctx, waiter.db, [&] { answer = waiter.step(ctx); });
     if (answer == nullptr) return false;
     // raw new: owned by the blocked client, deleted in FreeLate.
-    waiter.client.Unblock(new Late{answer, waiter.finish});
+    waiter.client.Unblock(new Late{answer, std::move(waiter.reply)});
     return true;
   });
 }

@@ -25,12 +25,12 @@ class WaitingClients {
   /// Does a slice of work, in the database that the client had selected. Called once per turn of
   /// the event loop, with a context that has no client.
   using Step = std::function<Answer(ValkeyModuleCtx* ctx)>;
-  /// Runs in the client's own context just before an answer that is no error.
-  using Finish = void (*)(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc);
+  /// Replies the answer in the client's own context.
+  using Reply = std::function<int(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, Answer answer)>;
 
-  /// Blocks the client of `ctx` until `step` has an answer. False: it cannot be blocked, nothing
-  /// happened, and `step` is untouched.
-  [[nodiscard]] static bool Park(ValkeyModuleCtx* ctx, Step&& step, Finish finish = nullptr);
+  /// Blocks the client of `ctx` until `step` has an answer, which `reply`, or ReplyAnswer, gives
+  /// it. False: it cannot be blocked, nothing happened, and `step` is untouched.
+  [[nodiscard]] static bool Park(ValkeyModuleCtx* ctx, Step&& step, Reply reply = {});
 
   /// One step of each. Once per turn of the event loop.
   static void Turn(ValkeyModuleCtx* ctx);

@@ -31,6 +31,14 @@ struct ServerCounters : values::ValueCounters {
   uint64_t parked_disconnected = 0;  // Clients that left while parked.
   uint64_t flashio_errors = 0;       // FLASHIO replies.
   uint64_t flashfull_errors = 0;     // FLASHFULL replies.
+  uint64_t converted = 0;            // Keys that became native ones.
+  struct Drain {
+    bool in_progress = false;
+    uint64_t converted = 0;  // Of the last one, or the one in progress.
+    uint64_t skipped = 0;
+    uint64_t errors = 0;
+    uint64_t scanned = 0;
+  } drain;
   uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
 };
 

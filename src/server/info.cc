@@ -151,6 +151,15 @@ void AddDevice(Fields& fields, const io::Backend::Stats& device, uint64_t store_
   fields.Add("io_buffer_bytes", device.buffer_bytes + store_buffer_bytes);
 }
 
+void AddLeaving(Fields& fields, const ServerCounters& counters) {
+  fields.Add("convert_total", counters.converted);
+  fields.AddYesNo("drain_in_progress", counters.drain.in_progress);
+  fields.Add("drain_last_converted", counters.drain.converted);
+  fields.Add("drain_last_skipped", counters.drain.skipped);
+  fields.Add("drain_last_errors", counters.drain.errors);
+  fields.Add("drain_last_scanned", counters.drain.scanned);
+}
+
 /// Names that the dashboards of valkey-flash 1.x know, of what this version does not do yet, and
 /// the log.
 void AddNotBuiltYet(Fields& fields, const Settings& settings) {
@@ -163,12 +172,7 @@ void AddNotBuiltYet(Fields& fields, const Settings& settings) {
   for (const char* const name :
        {"migration_slots_in_progress", "migration_bytes_sent", "migration_bytes_received",
         "migration_last_duration_ms", "migration_errors", "migration_keys_migrated",
-        "migration_keys_rejected", "convert_total"}) {
-    fields.Add(name, uint64_t{0});
-  }
-  fields.AddYesNo("drain_in_progress", false);
-  for (const char* const name :
-       {"drain_last_converted", "drain_last_skipped", "drain_last_errors", "drain_last_scanned"}) {
+        "migration_keys_rejected"}) {
     fields.Add(name, uint64_t{0});
   }
 }
@@ -191,6 +195,7 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   AddErrors(fields, store, engine.counters());
   AddReads(fields, pool, engine.counters());
   if (for_crash_report == 0) AddDevice(fields, engine.backend().stats(), store.buffer_bytes);
+  AddLeaving(fields, engine.counters());
   AddNotBuiltYet(fields, engine.settings());
 }
 

@@ -190,8 +190,7 @@ const std::array<SettingSpec, 23> kTable = {
     Number<&Settings::drain_max_elements>(
         "drain-max-elements", 0, uint64_t{1} << 40,
         "FLASH.DRAIN leaves keys with more elements alone unless told FORCE.")
-        .RunTime()
-        .EffectWith("FLASH.DRAIN"),
+        .RunTime(),
     YesNo<&Settings::native_fallback>("native-fallback",
                                       "Reserved for answering FLASH commands on native keys.")
         .EffectWith("native fallback"),

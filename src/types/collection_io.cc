@@ -23,16 +23,6 @@ constexpr size_t kPieceBytesMax = kMiB;
 /// Leaves, of about 4 KiB, that are read together.
 constexpr size_t kLeavesTogether = 512;
 
-/// The elements' tree of any collection.
-class Elements : public values::Collection {
- public:
-  using Collection::Collection;
-  template <typename Visit>
-  void ForEachLeaf(const Visit& visit) const {
-    if (!empty()) tree(0).ForEachLeaf(visit);
-  }
-};
-
 }  // namespace
 
 // --- Buffers
@@ -140,8 +130,8 @@ std::optional<double> ChunkReader::NextScore() {
 Result<void> ForEachEntry(values::CollectionKind kind, uint64_t word,
                           const std::function<Result<void>(const EntryView&)>& visit) {
   std::vector<BlockId> leaves;
-  Elements(server::TheEnv(), kind, &word).ForEachLeaf([&leaves](values::LeafRef leaf) {
-    leaves.push_back(leaf.id());
+  values::Collection(server::TheEnv(), kind, &word).ForEachElementLeaf([&leaves](BlockId id) {
+    leaves.push_back(id);
   });
   std::vector<std::vector<std::byte>> copies;
   for (std::span<const BlockId> left = leaves; !left.empty();) {
@@ -177,8 +167,8 @@ Result<void> SaveElement(const Element& element, ChunkWriter* writer) {
   return ForEachPart(element, [writer](Bytes part) { writer->Append(part); });
 }
 
-Result<void> CopyElement(const Element& element, std::string* into) {
-  return ForEachPart(element, [into](Bytes part) { into->append(base::AsText(part)); });
+Result<void> CopyElement(const Element& element, const PartReader& read, std::string* into) {
+  return read(element, [into](Bytes part) { into->append(base::AsText(part)); });
 }
 
 // --- Loading

@@ -90,11 +90,16 @@ class ChunkReader {
 [[nodiscard]] Result<void> ForEachPart(const values::Element& element,
                                        const std::function<void(Bytes)>& visit);
 
+/// Reads an element's bytes, part by part: ForEachPart, or from memory.
+using PartReader = std::function<Result<void>(const values::Element& element,
+                                              const std::function<void(Bytes)>& visit)>;
+
 /// Writes an element. Errors: a block could not be read. Fork-safe.
 [[nodiscard]] Result<void> SaveElement(const values::Element& element, ChunkWriter* writer);
 
-/// Appends an element's bytes. Fork-safe.
-[[nodiscard]] Result<void> CopyElement(const values::Element& element, std::string* into);
+/// Appends an element's bytes. Fork-safe if the reader is.
+[[nodiscard]] Result<void> CopyElement(const values::Element& element, const PartReader& read,
+                                       std::string* into);
 
 /// Waits until about `bytes` more fit, or a good part of a cache that is too small for them.
 /// Returns whether leaves should go straight to flash. Errors: kNoSpace.

@@ -102,7 +102,7 @@ void RewriteCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, Valke
                        uint64_t word) {
   AofCommands commands(spec, io, key);
   const Result<void> read = ForEachEntry(spec.kind, word, [&](const EntryView& entry) {
-    Result<void> added = spec.entry_arguments(entry, commands.arguments());
+    Result<void> added = spec.entry_arguments(entry, ForEachPart, commands.arguments());
     if (added) commands.EndEntry();
     return added;
   });
@@ -114,7 +114,7 @@ void DigestCollection(const CollectionTypeSpec& spec, ValkeyModuleDigest* digest
   std::vector<std::string> arguments;
   const Result<void> read = ForEachEntry(spec.kind, word, [&](const EntryView& entry) {
     arguments.clear();
-    Result<void> added = spec.entry_arguments(entry, &arguments);
+    Result<void> added = spec.entry_arguments(entry, ForEachPart, &arguments);
     for (const std::string& argument : arguments) {
       ValkeyModule_DigestAddStringBuffer(digest, argument.data(), argument.size());
     }
@@ -153,6 +153,49 @@ BlockId OnlyBlockOf(uint64_t word) {
   if (word == 0 || !values::IsLeafWord(word)) return kNoBlock;
   const auto leaf = values::LeafRef::FromWord(word);
   return leaf.large() ? kNoBlock : leaf.id();
+}
+
+bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b) {
+  // Trees are copied on write: one that somebody froze never changes below its top.
+  return Collection(server::TheEnv(), kind, &a)
+      .SharesAllWith(Collection(server::TheEnv(), kind, &b));
+}
+
+void AppendContentOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids) {
+  Collection(server::TheEnv(), kind, &word).ForEachElementLeaf([ids](BlockId id) {
+    ids->push_back(id);
+  });
+}
+
+void AppendLargeOf(Bytes leaf, std::vector<BlockId>* ids) {
+  const values::LeafView view(leaf);
+  std::vector<uint64_t> words;
+  for (uint32_t i = 0; i < view.count(); ++i) {
+    values::AppendLargeWords(view.kind(), view.At(i), &words);
+  }
+  for (const uint64_t word : words) {
+    values::ForEachLargeBlock(word, [ids](BlockId id) { ids->push_back(id); });
+  }
+}
+
+void LeafArguments(const CollectionTypeSpec& spec, Bytes leaf, const BlockBytes& block_bytes,
+                   const ArgumentVisitor& visit) {
+  const PartReader read = [&block_bytes](const values::Element& element,
+                                         const std::function<void(Bytes)>& part) {
+    if (element.large) {
+      values::ForEachLargeBlock(element.large_word(), [&](BlockId id) { part(block_bytes(id)); });
+    } else {
+      part(element.bytes);
+    }
+    return Result<void>();
+  };
+  const values::LeafView view(leaf);
+  std::vector<std::string> arguments;
+  for (uint32_t i = 0; i < view.count(); ++i) {
+    arguments.clear();
+    FLASH_CHECK(spec.entry_arguments(view.At(i), read, &arguments));
+    visit(arguments);
+  }
 }
 
 void PackLeaf(const CollectionTypeSpec& spec, Bytes block, std::vector<std::byte>* to) {

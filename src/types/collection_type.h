@@ -29,8 +29,9 @@ struct CollectionTypeSpec {
   /// The same of the older module's form, behind its head.
   uint64_t (*load_older)(ValkeyModuleIO* io) = nullptr;
   /// Appends what one entry adds to the arguments of the command that makes it.
-  Result<void> (*entry_arguments)(const values::EntryView& entry,
+  Result<void> (*entry_arguments)(const values::EntryView& entry, const PartReader& read,
                                   std::vector<std::string>* arguments) = nullptr;
+  const char* native_command = nullptr;
   const char* aof_command = nullptr;
   const char* aof_tail = nullptr;  // Last argument of each command, if any.
   /// The elements in order are part of the value.
@@ -51,6 +52,11 @@ void DigestCollection(const CollectionTypeSpec& spec, ValkeyModuleDigest* digest
 [[nodiscard]] size_t RamOf(values::CollectionKind kind, uint64_t word);
 void AppendBlocksOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
 [[nodiscard]] BlockId OnlyBlockOf(uint64_t word);
+[[nodiscard]] bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b);
+void AppendContentOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
+void AppendLargeOf(Bytes leaf, std::vector<BlockId>* ids);
+void LeafArguments(const CollectionTypeSpec& spec, Bytes leaf, const BlockBytes& block_bytes,
+                   const ArgumentVisitor& visit);
 void PackLeaf(const CollectionTypeSpec& spec, Bytes block, std::vector<std::byte>* to);
 [[nodiscard]] uint64_t UnpackLeaf(const CollectionTypeSpec& spec, ValkeyModuleIO* io, Bytes packed);
 [[nodiscard]] Result<ValkeyModuleType*> Register(ValkeyModuleCtx* ctx,
@@ -101,6 +107,27 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
     return server::PointerOf(internal::UnpackLeaf(kSpec, io, packed));
   };
   type.free_now = [](void* value) { server::FreeCollection(kSpec.kind, server::WordOf(value)); };
+  type.native_command = kSpec.native_command;
+  type.elements = [](const void* value) {
+    uint64_t word = server::WordOf(value);
+    return Collection(server::TheEnv(), kSpec.kind, &word).size();
+  };
+  type.freeze = [](const void* value) -> void* {
+    uint64_t word = server::WordOf(value);
+    return server::PointerOf(
+        Collection(server::TheEnv(), kSpec.kind, &word).Clone(Collection::Holder::kReader));
+  };
+  type.same = [](const void* frozen, const void* value) {
+    return internal::SameContent(kSpec.kind, server::WordOf(frozen), server::WordOf(value));
+  };
+  type.append_content = [](const void* value, std::vector<BlockId>* ids) {
+    internal::AppendContentOf(kSpec.kind, server::WordOf(value), ids);
+  };
+  type.append_large = internal::AppendLargeOf;
+  type.leaf_arguments = [](Bytes leaf, const BlockBytes& block_bytes,
+                           const ArgumentVisitor& visit) {
+    internal::LeafArguments(kSpec, leaf, block_bytes, visit);
+  };
   return internal::Register(ctx, kSpec, methods, type);
 }
 

@@ -27,10 +27,12 @@ Result<void> SaveEntry(const EntryView& entry, ChunkWriter* writer) {
   return SaveElement(pair.value, writer);
 }
 
-Result<void> EntryArguments(const EntryView& entry, std::vector<std::string>* arguments) {
+Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
+                            std::vector<std::string>* arguments) {
   const HashEntry pair = values::ParseHashEntry(entry);
-  if (Result<void> done = CopyElement(pair.field, &arguments->emplace_back()); !done) return done;
-  return CopyElement(pair.value, &arguments->emplace_back());
+  if (Result<void> done = CopyElement(pair.field, read, &arguments->emplace_back()); !done)
+    return done;
+  return CopyElement(pair.value, read, &arguments->emplace_back());
 }
 
 /// Fields of a damaged input may come twice; a hash has each once.
@@ -117,6 +119,7 @@ constexpr CollectionTypeSpec kSpec = {
     .load = Load,
     .load_older = LoadOlder,
     .entry_arguments = EntryArguments,
+    .native_command = "HSET",
     .aof_command = "FLASH.HSET",
     .aof_tail = "KEEPTTL",  // So that no pair is taken for a clause.
 };

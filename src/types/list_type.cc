@@ -23,8 +23,9 @@ Result<void> SaveEntry(const EntryView& entry, ChunkWriter* writer) {
   return SaveElement(values::ParseListEntry(entry), writer);
 }
 
-Result<void> EntryArguments(const EntryView& entry, std::vector<std::string>* arguments) {
-  return CopyElement(values::ParseListEntry(entry), &arguments->emplace_back());
+Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
+                            std::vector<std::string>* arguments) {
+  return CopyElement(values::ParseListEntry(entry), read, &arguments->emplace_back());
 }
 
 uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<Bytes>& elements, uint64_t bytes) {
@@ -83,6 +84,7 @@ constexpr CollectionTypeSpec kSpec = {
     .load = Load,
     .load_older = LoadOlder,
     .entry_arguments = EntryArguments,
+    .native_command = "RPUSH",
     .aof_command = "FLASH.RPUSH",
     .ordered = true,
 };

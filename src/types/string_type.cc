@@ -317,6 +317,17 @@ void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
   server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
 }
 
+void* Freeze(const void* pointer) {
+  return server::TheStrings().Share(StringValue::FromPointer(pointer)).pointer();
+}
+
+/// What was shared is not overwritten in place.
+bool IsSame(const void* frozen, const void* pointer) { return frozen == pointer; }
+
+void AppendContent(const void* pointer, std::vector<BlockId>* ids) {
+  server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
+}
+
 }  // namespace
 
 Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
@@ -345,7 +356,12 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
                      .only_block = OnlyBlockOf,
                      .pack = Pack,
                      .unpack = Unpack,
-                     .free_now = FreeNow});
+                     .free_now = FreeNow,
+                     .elements = [](const void*) { return uint64_t{1}; },
+                     .freeze = Freeze,
+                     .same = IsSame,
+                     .append_content = AppendContent,
+                     .native_command = "SET"});
   return {};
 }
 

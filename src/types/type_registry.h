@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -13,6 +15,11 @@
 #include "vk/api.h"
 
 namespace flash::types {
+
+/// The bytes of a block of a large element.
+using BlockBytes = std::function<Bytes(BlockId id)>;
+/// The arguments of one entry, valid during the call.
+using ArgumentVisitor = std::function<void(std::span<const std::string> arguments)>;
 
 struct FlashType {
   const char* name = nullptr;  // As TYPE answers.
@@ -29,6 +36,25 @@ struct FlashType {
   /// Makes a value of that form, cold if that is possible. Null, after logging why not.
   void* (*unpack)(ValkeyModuleIO* io, Bytes packed) = nullptr;
   void (*free_now)(void* value) = nullptr;
+
+  // For reading a value whole (contents.h) and for its native form (native_form.h).
+  /// Elements; of a string 1.
+  uint64_t (*elements)(const void* value) = nullptr;
+  /// A value of the same content that stays as it is while the key's changes; ended by free_now.
+  /// O(1).
+  void* (*freeze)(const void* value) = nullptr;
+  /// Has a value still the content of one that was frozen from it?
+  bool (*same)(const void* frozen, const void* value) = nullptr;
+  /// Appends the blocks of the elements, in order: leaves, or the pieces of a string.
+  void (*append_content)(const void* value, std::vector<BlockId>* ids) = nullptr;
+  /// Appends the blocks of large elements that a leaf refers to. Null: there are none.
+  void (*append_large)(Bytes leaf, std::vector<BlockId>* ids) = nullptr;
+  /// The server's own command that makes such a value, element after element.
+  const char* native_command = nullptr;
+  /// Calls `visit` with the arguments that each entry of a leaf adds to that command. Null: the
+  /// bytes of the blocks are the one argument.
+  void (*leaf_arguments)(Bytes leaf, const BlockBytes& block_bytes,
+                         const ArgumentVisitor& visit) = nullptr;
 };
 
 class TypeRegistry {

@@ -33,9 +33,10 @@ Result<void> SaveEntry(const EntryView& entry, ChunkWriter* writer) {
   return SaveElement(values::ParseMember(entry), writer);
 }
 
-Result<void> EntryArguments(const EntryView& entry, std::vector<std::string>* arguments) {
+Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
+                            std::vector<std::string>* arguments) {
   arguments->push_back(ScoreText(values::ParseScore(entry)));
-  return CopyElement(values::ParseMember(entry), &arguments->emplace_back());
+  return CopyElement(values::ParseMember(entry), read, &arguments->emplace_back());
 }
 
 /// Members of a damaged input may come twice; a set has each once.
@@ -110,6 +111,7 @@ constexpr CollectionTypeSpec kSpec = {
     .load = Load,
     .load_older = LoadOlder,
     .entry_arguments = EntryArguments,
+    .native_command = "ZADD",
     .aof_command = "FLASH.ZADD",
 };
 

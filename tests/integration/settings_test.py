@@ -252,7 +252,8 @@ class TestWithoutEffectYet:
 
     def test_and_at_run_time(self, server):
         node = server()
-        node.client.config_set("flash.drain-max-elements", "5")
-        assert len(log_lines(node.log(), "no effect yet", "flash.drain-max-elements 5")) == 1
-        node.client.config_set("flash.drain-max-elements", "1000000")
+        node.client.config_set("flash.migration-chunk-timeout-sec", "5")
+        told = log_lines(node.log(), "no effect yet", "flash.migration-chunk-timeout-sec 5")
+        assert len(told) == 1
+        node.client.config_set("flash.migration-chunk-timeout-sec", "30")
         assert len(log_lines(node.log(), "no effect yet")) == 1

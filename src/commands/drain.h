@@ -1,0 +1,94 @@
+// drain.h: all FLASH keys of one or every database become native ones, in slices.
+//
+// Scans as SCAN does, reads values past the cache beside the event loop, and converts each key in a
+// unit of its own, so that an end at any moment leaves every key whole, in one form or the other.
+// One at a time in a process; goes on when the client that asked leaves. Thread: main.
+// Decision: docs/adr/0011.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "dispatch/waiting_clients.h"
+#include "server/engine.h"
+#include "types/contents.h"
+#include "vk/string.h"
+
+namespace flash::commands {
+
+class Drain : public std::enable_shared_from_this<Drain> {
+ public:
+  struct Options {
+    std::optional<std::string> match;  // A glob; absent: every key.
+    std::optional<uint64_t> count;     // Most conversions.
+    bool force = false;
+    bool all_databases = false;
+  };
+  using Figures = server::ServerCounters::Drain;
+
+  Drain(const Options& options, ValkeyModuleCtx* ctx);
+
+  /// The one in progress, if any.
+  [[nodiscard]] static const std::shared_ptr<Drain>& Current();
+
+  /// Becomes the one in progress and works from timers until it is done.
+  void Start(ValkeyModuleCtx* ctx);
+  /// All of it, waiting on this thread.
+  void RunNow(ValkeyModuleCtx* ctx);
+
+  [[nodiscard]] bool done() const { return done_; }
+  /// Why it ended early; null if it did not.
+  [[nodiscard]] const char* error() const { return error_; }
+  [[nodiscard]] const Figures& figures() const { return figures_; }
+
+ private:
+  /// A key on its way.
+  struct Item {
+    vk::String key;
+    int db = 0;
+    std::shared_ptr<types::Contents> contents;
+    bool read = false;  // The contents have come, or failed to.
+    int attempts = 0;
+  };
+  enum class Phase : uint8_t { kScan, kLookElsewhere, kEnd };
+
+  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
+  static void OnScanned(ValkeyModuleCtx* ctx, ValkeyModuleString* name, ValkeyModuleKey* key,
+                        void* data) noexcept;
+  void ArmTimer(ValkeyModuleCtx* ctx);
+  /// One slice. True: there is more to do at once.
+  bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us);
+  void Scan(ValkeyModuleCtx* ctx);
+  void NextDatabase(ValkeyModuleCtx* ctx);
+  void LookElsewhere(ValkeyModuleCtx* ctx);
+  [[nodiscard]] bool MayStartMore() const;
+  /// Takes the first found key into the window, or decides about it at once.
+  void StartOne(ValkeyModuleCtx* ctx);
+  void Read(Item& item, const types::FlashType& type, const void* value);
+  /// Converts, skips, or has the value read again. False: it stays in the window.
+  bool Settle(ValkeyModuleCtx* ctx, Item& item);
+  void Converted(ValkeyModuleCtx* ctx, const Item& item);
+  void End(const char* error);
+  void Publish() { server::Engine::Get().counters().drain = figures_; }
+
+  const Options options_;
+  uint64_t maxmemory_ = 0;
+  ValkeyModuleScanCursor* cursor_ = nullptr;
+  int db_ = 0;
+  int home_db_ = 0;
+  Phase phase_ = Phase::kScan;
+  bool scanned_whole_ = false;  // This database.
+  bool found_elsewhere_ = false;
+  std::deque<Item> found_;
+  std::deque<Item> window_;
+  std::string elsewhere_;  // Databases not drained that hold FLASH keys.
+  Figures figures_;
+  bool waits_here_ = false;
+  bool done_ = false;
+  const char* error_ = nullptr;
+};
+
+}  // namespace flash::commands

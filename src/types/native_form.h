@@ -1,0 +1,34 @@
+// native_form.h: a value of ours becomes a native one of the same content, in one execution unit.
+//
+// By the server's own commands, which also replicate and stand in the AOF as such, within one
+// transaction, in bounded pieces. Knows no command of ours. Thread: main.
+// Decision: docs/adr/0011.
+#pragma once
+
+#include "base/result.h"
+#include "types/contents.h"
+#include "vk/api.h"
+
+namespace flash::types {
+
+/// RAM that the native form of a value will take at most, roughly: `bytes` of content.
+[[nodiscard]] uint64_t NativeBytes(uint64_t bytes);
+
+/// `maxmemory`, as far as it counts here; 0: none.
+[[nodiscard]] uint64_t Maxmemory(ValkeyModuleCtx* ctx);
+
+/// Would so many bytes more take the server over `maxmemory` (0: none)?
+[[nodiscard]] bool Exceeds(uint64_t maxmemory, uint64_t bytes);
+
+/// Replaces the value of `key`, whose content `contents` holds, by its native counterpart. The time
+/// to live stays. Uses the contents up. `ctx` must be one whose calls form a unit: of a command, of
+/// a reply callback, of a timer. The key must not be open.
+void BecomeNative(ValkeyModuleCtx* ctx, ValkeyModuleString* key, Contents* contents);
+
+/// Does a value of this type have no blocks, and always lives in RAM?
+[[nodiscard]] bool IsResident(const FlashType& type, const void* value);
+
+/// As BecomeNative, of a resident value.
+void BecomeNativeResident(ValkeyModuleCtx* ctx, ValkeyModuleString* key, const void* value);
+
+}  // namespace flash::types
