@@ -15,8 +15,6 @@ namespace {
 using dispatch::Context;
 namespace errors = dispatch::errors;
 
-constexpr uint32_t kVersionWithIfeq = 0x00080100;
-
 enum class Expire : uint8_t { kNone, kEx, kPx, kExAt, kPxAt };
 
 struct ExpireOption {

@@ -9,6 +9,9 @@
 
 namespace flash::commands {
 
+/// IFEQ came with 8.1.
+inline constexpr uint32_t kVersionWithIfeq = 0x00080100;
+
 struct SetOptions {
   bool nx = false;
   bool xx = false;

@@ -1,10 +1,9 @@
 // string_specs.cc: the string commands as the server's tables describe their native counterparts.
 //
 // Facts only; the handlers are in strings.cc. Thread: main, at load.
-#include <strings.h>
-
 #include <array>
 
+#include "commands/set_options.h"
 #include "commands/string_handlers.h"
 #include "commands/strings.h"
 #include "dispatch/dispatcher.h"
@@ -44,20 +43,15 @@ constexpr CommandSpec kGet = {
 
 // --- FLASH.SET ----------------------------------------------------------------------------------
 
-constexpr KeySpec kSetKeys[] = {{.access = KeyAccess::kReadWrite, .flags = kAccess | kUpdate}};
-/// As the native table says: only GET reads the key.
-void ReportSetKeys(ValkeyModuleCtx* ctx, ValkeyModuleString* const* argv, int argc) {
-  int flags = VALKEYMODULE_CMD_KEY_OW | VALKEYMODULE_CMD_KEY_UPDATE;
-  for (int i = 3; i < argc; ++i) {
-    if (strcasecmp(vk::TextOf(argv[i]).data(), "GET") != 0) continue;
-    flags = VALKEYMODULE_CMD_KEY_RW | VALKEYMODULE_CMD_KEY_ACCESS | VALKEYMODULE_CMD_KEY_UPDATE;
-  }
-  ValkeyModule_KeyAtPosWithFlags(ctx, 1, flags);
-}
+/// That GET reads the key, too, its handler checks: see dispatch/read_permission.h.
+constexpr KeySpec kSetKeys[] = {{.access = KeyAccess::kOverwrite, .flags = kUpdate}};
 constexpr ArgSpec kConditions[] = {
     {.name = "nx", .type = ArgType::kPureToken, .token = "NX"},
     {.name = "xx", .type = ArgType::kPureToken, .token = "XX"},
-    {.name = "comparison-value", .type = ArgType::kString, .token = "IFEQ"},
+    {.name = "comparison-value",
+     .type = ArgType::kString,
+     .token = "IFEQ",
+     .server_since = kVersionWithIfeq},
 };
 constexpr ArgSpec kExpirations[] = {
     {.name = "seconds", .type = ArgType::kInteger, .token = "EX"},
@@ -86,7 +80,6 @@ constexpr CommandSpec kSet = {
     .complexity = "O(1)",
     .group = "string",
     .handler = Set,
-    .report_keys = ReportSetKeys,
 };
 
 // --- FLASH.MGET ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "commands/string_handlers.h"
 #include "dispatch/errors.h"
 #include "dispatch/keys.h"
+#include "dispatch/read_permission.h"
 
 namespace flash::commands {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 using dispatch::AnyKey;
 using dispatch::Context;
 using dispatch::KeyChange;
+using dispatch::MayReadToo;
 using dispatch::Outcome;
 using dispatch::StringKey;
 using values::StringValue;
@@ -82,6 +84,8 @@ Outcome SetExpired(Context& ctx, const SetOptions& options, StringKey& key) {
 Outcome Set(Context& ctx) {
   SetOptions options;
   if (ctx.argc() > 3 && !ParseSetOptions(ctx, &options)) return Outcome::kDone;
+
+  if (options.get && !MayReadToo(ctx, kKey)) return ctx.ReplyError(errors::kNoKeyPermission);
 
   StringKey key(ctx, kKey, Access::kWrite);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);

@@ -52,7 +52,7 @@ constexpr ArgSpec kAddArgs[] = {
     {.name = "data", .type = ArgType::kBlock, .multiple = true, .subargs = kPair},
 };
 constexpr ArgSpec kIncrByArgs[] = {
-    kKeyArgument, {.name = "increment", .type = ArgType::kDouble}, {.name = "member"}};
+    kKeyArgument, {.name = "increment", .type = ArgType::kInteger}, {.name = "member"}};
 constexpr ArgSpec kMemberArgs[] = {kKeyArgument, {.name = "member"}};
 constexpr ArgSpec kMembersArgs[] = {kKeyArgument, {.name = "member", .multiple = true}};
 constexpr ArgSpec kPopArgs[] = {kKeyArgument,
@@ -110,7 +110,7 @@ constexpr ArgSpec kStoreArgs[] = {
     kNumKeys,
     kSources,
     {.name = "weight",
-     .type = ArgType::kDouble,
+     .type = ArgType::kInteger,
      .token = "WEIGHTS",
      .optional = true,
      .multiple = true},

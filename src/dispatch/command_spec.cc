@@ -57,7 +57,6 @@ std::vector<ValkeyModuleCommandKeySpec> KeySpecsOf(const CommandSpec& spec) {
   for (const KeySpec& keys : spec.keys) {
     ValkeyModuleCommandKeySpec out{};
     out.flags = AccessFlag(keys.access) | keys.flags;
-    if (spec.report_keys != nullptr) out.flags |= VALKEYMODULE_CMD_KEY_VARIABLE_FLAGS;
     out.begin_search_type = VALKEYMODULE_KSPEC_BS_INDEX;
     out.bs.index.pos = keys.begin;
     if (keys.keynum_index >= 0) {
@@ -80,6 +79,7 @@ ValkeyModuleCommandArg* ArgsOf(std::span<const ArgSpec> args, ArgLists* lists) {
   if (args.empty()) return nullptr;
   std::vector<ValkeyModuleCommandArg> result;
   for (const ArgSpec& arg : args) {
+    if (arg.server_since > vk::ServerVersion()) continue;
     ValkeyModuleCommandArg out{};
     out.name = arg.name;
     out.type = ArgTypeOf(arg.type);
@@ -94,12 +94,21 @@ ValkeyModuleCommandArg* ArgsOf(std::span<const ArgSpec> args, ArgLists* lists) {
   return lists->emplace_back(std::move(result)).data();
 }
 
+/// Where a number of keys is given: there are so many arguments, one at least.
+bool NumberFits(const KeySpec& keys, ValkeyModuleString* const* argv, int argc) {
+  if (keys.keynum_index < 0) return true;
+  const int at = keys.begin + keys.keynum_index;
+  long long count = 0;
+  return at < argc && ValkeyModule_StringToLongLong(argv[at], &count) == VALKEYMODULE_OK &&
+         count >= 1 && count <= (argc - keys.begin - keys.keynum_first) / keys.step;
+}
+
 Result<void> Register(ValkeyModuleCtx* ctx, const CommandEntry& entry) {
   const CommandSpec& spec = *entry.spec;
   const auto failed = [&spec](const char* what) {
     return Error{Code::kInvalid, std::string("cannot ") + what + " " + spec.name};
   };
-  const std::string flags = std::string(spec.flags) + (ReportsKeys(spec) ? " getkeys-api" : "");
+  const std::string flags = std::string(spec.flags) + (HasMovableKeys(spec) ? " getkeys-api" : "");
   if (ValkeyModule_CreateCommand(ctx, spec.name, entry.function, flags.c_str(), 0, 0, 0) !=
       VALKEYMODULE_OK) {
     return failed("register command");
@@ -144,7 +153,9 @@ Result<void> RegisterCommands(ValkeyModuleCtx* ctx, std::span<const CommandEntry
 
 void ReportKeys(ValkeyModuleCtx* ctx, const CommandSpec& spec, ValkeyModuleString* const* argv,
                 int argc) {
-  if (spec.report_keys != nullptr) return spec.report_keys(ctx, argv, argc);
+  for (const KeySpec& keys : spec.keys) {
+    if (!NumberFits(keys, argv, argc)) return;
+  }
   for (const KeySpec& keys : spec.keys) {
     CommandSpec one;
     one.keys = {&keys, 1};

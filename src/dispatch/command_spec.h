@@ -26,9 +26,6 @@ enum class Outcome : uint8_t {
 
 using Handler = Outcome (*)(Context& ctx);
 
-/// Tells the server the keys of one call, by KeyAtPosWithFlags.
-using KeyReporter = void (*)(ValkeyModuleCtx* ctx, ValkeyModuleString* const* argv, int argc);
-
 enum class KeyAccess : uint8_t { kReadOnly, kReadWrite, kOverwrite, kRemove };
 
 /// Where a command's keys are, for redirects, ACL rules and the order of parked commands.
@@ -62,7 +59,8 @@ struct ArgSpec {
   bool optional = false;
   bool multiple = false;
   std::span<const ArgSpec> subargs = {};
-  int key_spec = 0;  // Of a key: which of the command's key specs finds it.
+  int key_spec = 0;           // Of a key: which of the command's key specs finds it.
+  uint32_t server_since = 0;  // Older servers do not have it.
 };
 
 struct CommandSpec {
@@ -78,9 +76,6 @@ struct CommandSpec {
   const char* group = "";      // For docs/commands.md: "string", "generic", "admin".
   const char* since = "0.1.0";
   Handler handler = nullptr;
-  /// Where what a command does to its key depends on its options. What the server has to know of it
-  /// (`getkeys-api`, VARIABLE_FLAGS in the key specs) follows from its being set.
-  KeyReporter report_keys = nullptr;
 
   /// Is `flag` among the flags?
   [[nodiscard]] constexpr bool Has(std::string_view flag) const {
@@ -98,17 +93,13 @@ struct CommandSpec {
 };
 
 /// Does the number of keys stand among the arguments? For such commands the server asks the module
-/// itself where the keys are when it redirects clients, whatever the key specs say.
+/// itself where the keys are when it redirects clients (`getkeys-api`), whatever the key specs say;
+/// and so do cluster clients, before every call. So no other command has it.
 constexpr bool HasMovableKeys(const CommandSpec& spec) {
   for (const KeySpec& keys : spec.keys) {
     if (keys.keynum_index >= 0) return true;
   }
   return false;
-}
-
-/// Does the server have to ask the module for the keys of a call?
-constexpr bool ReportsKeys(const CommandSpec& spec) {
-  return spec.report_keys != nullptr || HasMovableKeys(spec);
 }
 
 /// A spec and the function that the server calls for it.
@@ -145,7 +136,7 @@ void ForEachKey(const CommandSpec& spec, ValkeyModuleString* const* argv, int ar
   }
 }
 
-/// Tells the server where the keys of a command are, when it asks.
+/// Tells the server where the keys of a command are, when it asks; none if their number cannot be.
 void ReportKeys(ValkeyModuleCtx* ctx, const CommandSpec& spec, ValkeyModuleString* const* argv,
                 int argc);
 

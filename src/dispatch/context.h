@@ -57,6 +57,7 @@ class Context {
 
   [[nodiscard]] int argc() const { return argc_; }
   [[nodiscard]] ValkeyModuleString* Argument(int index) const { return argv_[index]; }
+  [[nodiscard]] ValkeyModuleString** arguments() const { return argv_; }
   [[nodiscard]] std::string_view Text(int index) const { return vk::TextOf(argv_[index]); }
   [[nodiscard]] const CommandSpec& spec() const { return spec_; }
   [[nodiscard]] ValkeyModuleCtx* raw() const { return ctx_; }

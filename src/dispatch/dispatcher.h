@@ -20,7 +20,7 @@ class Dispatcher {
   /// The function that the server calls for a command.
   template <const CommandSpec& kSpec>
   static int Run(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noexcept {
-    if constexpr (ReportsKeys(kSpec)) {
+    if constexpr (HasMovableKeys(kSpec)) {
       if (ValkeyModule_IsKeysPositionRequest(ctx) != 0) {
         ReportKeys(ctx, kSpec, argv, argc);
         return VALKEYMODULE_OK;

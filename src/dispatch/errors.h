@@ -12,6 +12,7 @@ inline constexpr const char* kNotInteger = "ERR value is not an integer or out o
 inline constexpr const char* kOutOfMemory =
     "OOM command not allowed when used memory > 'maxmemory'.";
 inline constexpr const char* kReadOnly = "READONLY You can't write against a read only replica.";
+inline constexpr const char* kNoKeyPermission = "NOPERM No permissions to access a key";
 inline constexpr const char* kSlotMoved =
     "TRYAGAIN The slot moved away while the command waited for flash; nothing was changed";
 inline constexpr const char* kPaused =

@@ -213,8 +213,7 @@ def check_facts(node, name):
     flash, native = (Connection(node.port).call("COMMAND", "INFO", prefix + name).plain()[0]
                      for prefix in ("FLASH.", ""))
     assert flash[1] == native[1], "arity"
-    assert sorted(set(flash[2]) - {b"module", b"movablekeys"}) == \
-        sorted(set(native[2]) - {b"movablekeys"}), "flags"
+    assert sorted(set(flash[2]) - {b"module"}) == sorted(native[2]), "flags"
     assert flash[3:6] == native[3:6], "keys"
     assert sorted(flash[6]) == sorted([*native[6], b"@flash"]), "ACL categories"
     assert flash[8] == native[8], "key specs"

@@ -1,0 +1,102 @@
+// read_permission.cc: see read_permission.h.
+//
+// Thread: main.
+#include "dispatch/read_permission.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vk/call_reply.h"
+#include "vk/string.h"
+
+namespace flash::dispatch {
+namespace {
+
+constexpr int kReadAndWrite = VALKEYMODULE_CMD_KEY_ACCESS | VALKEYMODULE_CMD_KEY_UPDATE;
+
+struct FreeUser {
+  void operator()(ValkeyModuleUser* user) const { ValkeyModule_FreeModuleUser(user); }
+};
+using User = std::unique_ptr<ValkeyModuleUser, FreeUser>;
+
+/// The name of the user for whom the command runs; empty where there is none.
+vk::String UserNameOf(ValkeyModuleCtx* ctx) {
+  if (ValkeyModuleString* const name =
+          ValkeyModule_GetClientUserNameById(ctx, ValkeyModule_GetClientId(ctx))) {
+    return vk::String::Adopt(name);
+  }
+  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_LUA) == 0) return {};
+  // A script's client has no number, but its caller's user, if that has one: which must be asked
+  // this way on 8.0, that looks for the name of no user.
+  const vk::CallReply user(ValkeyModule_Call(ctx, "PING", "CED"));
+  if (user.get() != nullptr && !user.text().starts_with("NOPERM")) return {};
+  return vk::String::Adopt(ValkeyModule_GetCurrentUserName(ctx));
+}
+
+/// The rules of a user as its selectors, the outer one first.
+std::vector<std::string> SelectorsOf(std::string_view rules) {
+  std::vector<std::string> selectors(1);
+  bool inside = false;
+  while (!rules.empty()) {
+    std::string_view rule = rules.substr(0, rules.find(' '));
+    rules.remove_prefix(std::min(rules.size(), rule.size() + 1));
+    if (!inside && rule.starts_with('(')) {
+      inside = true;
+      selectors.emplace_back();
+      rule.remove_prefix(1);
+    }
+    const bool ends = inside && rule.ends_with(')');
+    if (ends) rule.remove_suffix(1);
+    (inside ? selectors.back() : selectors.front()).append(rule).append(" ");
+    if (ends) inside = false;
+  }
+  return selectors;
+}
+
+/// Do these rules alone allow the command, and reading its key?
+bool SelectorAllows(const Context& ctx, int key, const std::string& rules) {
+  const User alone(ValkeyModule_CreateModuleUser("selector"));
+  if (ValkeyModule_SetModuleUserACLString(ctx.raw(), alone.get(), rules.c_str(), nullptr) !=
+      VALKEYMODULE_OK) {
+    return false;
+  }
+  return ValkeyModule_ACLCheckKeyPermissions(alone.get(), ctx.Argument(key), kReadAndWrite) ==
+             VALKEYMODULE_OK &&
+         ValkeyModule_ACLCheckCommandPermissions(alone.get(), ctx.arguments(), ctx.argc()) ==
+             VALKEYMODULE_OK;
+}
+
+bool UserAllows(const Context& ctx, int key, ValkeyModuleUser* user) {
+  if (ValkeyModule_ACLCheckKeyPermissions(user, ctx.Argument(key), kReadAndWrite) !=
+      VALKEYMODULE_OK) {
+    return false;
+  }
+  // The selector that allows the key may not be the one that allowed the command.
+  const vk::String rules = vk::String::Adopt(ValkeyModule_GetModuleUserACLString(user));
+  const std::vector<std::string> selectors = SelectorsOf(rules.text());
+  if (selectors.size() == 1) return true;
+  for (const std::string& selector : selectors) {
+    if (SelectorAllows(ctx, key, selector)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool MayReadToo(const Context& ctx, int key) {
+  constexpr uint32_t kUnchecked =
+      VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
+  if (ctx.planning() || (vk::ContextFlags(ctx.raw()) & kUnchecked) != 0) return true;
+  const vk::String name = UserNameOf(ctx.raw());
+  if (!name) return true;
+  const User user(ValkeyModule_GetModuleUserFromUserName(name.get()));
+  if (user != nullptr && UserAllows(ctx, key, user.get())) return true;
+  ValkeyModule_ACLAddLogEntryByUserName(ctx.raw(), name.get(), ctx.Argument(key),
+                                        VALKEYMODULE_ACL_LOG_KEY);
+  return false;
+}
+
+}  // namespace flash::dispatch
