@@ -2,9 +2,9 @@
 // are made.
 //
 // A Device is an asynchronous queue of aligned reads and writes against one file. It knows neither
-// segments nor blocks. Real: UringDevice (O_DIRECT, io_uring). For tests: MemoryDevice,
-// FaultyDevice. Thread: one owner thread per Device, except Wake. Why a queue per thread:
-// docs/adr/0003.
+// segments nor blocks. Real: UringDevice (io_uring), and ThreadsDevice (plain reads and writes by
+// threads) where that is forbidden. For tests: MemoryDevice, FaultyDevice. Thread: one owner thread
+// per Device, except Wake. Why a queue per thread: docs/adr/0003.
 #pragma once
 
 #include <cstddef>

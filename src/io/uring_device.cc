@@ -49,6 +49,18 @@ int UringDisabled() {
   return found ? static_cast<int>(std::strtol(line, nullptr, 10)) : -1;
 }
 
+/// Sends one request that does nothing through a new ring. 0 or an errno.
+int TryRing(io_uring* ring) {
+  io_uring_prep_nop(io_uring_get_sqe(ring));
+  const int submitted = io_uring_submit_and_wait(ring, 1);
+  if (submitted < 0) return -submitted;
+  io_uring_cqe* done = nullptr;
+  const int waited = io_uring_wait_cqe(ring, &done);
+  if (waited < 0) return -waited;
+  io_uring_cqe_seen(ring, done);
+  return 0;
+}
+
 std::string KernelRelease() {
   utsname name{};
   return uname(&name) == 0 ? name.release : "unknown";
@@ -122,6 +134,10 @@ Result<void> UringDevice::SetUp() {
   ring_open_ = true;
   if ((ring_.features & IORING_FEAT_EXT_ARG) == 0) {
     return Error{Code::kUnsupported, ExplainUringRefusal(ENOSYS, UringDisabled(), MemlockBytes())};
+  }
+  // A sandbox may allow a ring and forbid its use: better known now than by reads without answer.
+  if (const int refused = TryRing(&ring_); refused != 0) {
+    return Error{Code::kUnsupported, ExplainUringRefusal(refused, UringDisabled(), MemlockBytes())};
   }
   // A child neither sees nor copies the ring; it reads with a descriptor of its own.
   [[maybe_unused]] const int hidden = io_uring_ring_dontfork(&ring_);

@@ -1,23 +1,19 @@
-// uring_device_test.cc: the real device on a real file, with and without what the kernel may
-// refuse. Refusals are made by seccomp filters and limits in forked children. Thread: the test's,
-// and one more for Wake.
+// uring_device_test.cc: io_uring with and without what the kernel may refuse.
+//
+// Refusals are made by seccomp filters and limits in forked children (uring_refusal.h). What it has
+// in common with other devices is in device_contract_test.cc. Thread: the test's.
 #include "io/uring_device.h"
 
 #include <gmock/gmock.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <functional>
-#include <thread>
 
 #include "io/io_test_support.h"
 #include "io/read_buffers.h"
+#include "io/uring_refusal.h"
 
 namespace flash::io {
 namespace {
@@ -66,34 +62,9 @@ class UringDeviceTest : public ::testing::TestWithParam<int> {
     EXPECT_EQ(pread(file_->fd(), aligned.get(), memory.size(), at), bytes);
     EXPECT_TRUE(IsPattern(64 * kKiB, {aligned.get(), memory.size()}));
   }
-  /// Makes the system calls `numbers` fail with `error` from now on in this process.
-  static bool Forbid(std::initializer_list<int> numbers, int error) {
-    std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
-    for (const int number : numbers) {
-      program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1));
-      program.push_back(
-          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)));
-    }
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    const sock_fprog filter{.len = static_cast<uint16_t>(program.size()), .filter = program.data()};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
-  }
-  static bool InChild(const std::function<bool()>& body) {
-    std::fflush(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-      const bool fine = body() && !::testing::Test::HasFailure();
-      std::fflush(nullptr);
-      _exit(fine ? 0 : 1);
-    }
-    int status = 0;
-    EXPECT_EQ(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  }
-  bool RefusalSays(int error, const std::string& words) {
+  bool RefusalSays(std::initializer_list<int> numbers, int error, const std::string& words) {
     return InChild([&] {
-      if (!Forbid({SYS_io_uring_setup}, error)) return false;
+      if (!Forbid(numbers, error)) return false;
       const auto device = UringDevice::Open(*file_, {});
       if (device || device.code() != Code::kUnsupported) return false;
       EXPECT_THAT(device.error().message, HasSubstr(words));
@@ -125,78 +96,14 @@ TEST_P(UringDeviceTest, ReadsAndWritesWithAndWithoutRegistration) {
 }
 INSTANTIATE_TEST_SUITE_P(Choices, UringDeviceTest, ::testing::Range(0, 8));
 
-TEST_F(UringDeviceTest, WritesDurablyAndSyncs) {
-  const auto device = Open();
-  const AlignedMemory memory = MakeAligned(8192);
-  FillPattern(8192, {memory.get(), 8192});
-  ASSERT_TRUE(device->Submit(
-      {.op = Op::kWrite, .offset = 8192, .data = memory.get(), .bytes = 8192, .durable = true}));
-  Completion done;
-  while (device->Reap({&done, 1}, 1'000'000) == 0) {
-  }
-  EXPECT_EQ(done.result, 8192);
-  EXPECT_EQ(Run(*device, Op::kSync, 0, {}), 0);
-  EXPECT_EQ(Run(*device, Op::kRead, 8192, {memory.get(), 8192}), 8192);
-  EXPECT_TRUE(IsPattern(8192, {memory.get(), 8192}));
-}
-
-TEST_F(UringDeviceTest, EndOfFileIsAShortTransfer) {
-  auto device = Open();
-  const AlignedMemory memory = MakeAligned(16 * kKiB);
-  const uint64_t at = kCapacity - 4096;
-  EXPECT_EQ(Run(*device, Op::kRead, at, {memory.get(), 16 * kKiB}), 4096);
-  EXPECT_EQ(Run(*device, Op::kRead, kCapacity, {memory.get(), 4096}), 0);
-}
-
-TEST_F(UringDeviceTest, HoldsAsManyTransfersAsEntries) {
-  auto device = Open({.entries = 4});
-  const AlignedMemory memory = MakeAligned(5 * 4096);
-  const auto request = [&](uint64_t i) {
-    return Request{.offset = i * 4096, .data = memory.get() + i * 4096, .bytes = 4096, .token = i};
-  };
-  for (uint64_t i = 0; i < 4; ++i) ASSERT_TRUE(device->Submit(request(i)));
-  EXPECT_FALSE(device->Submit(request(4)));
-  EXPECT_EQ(device->inflight(), 4U);
-  Completion done[8];
-  size_t count = 0;
-  for (int i = 0; i < 100 && count < 4; ++i) count += device->Reap(done, 1'000'000);
-  EXPECT_EQ(count, 4U);
-  EXPECT_TRUE(device->Submit(request(4)));
-}
-
-TEST_F(UringDeviceTest, WakeEndsAWaitEveryTime) {
-  auto device = Open();
-  Completion done[1];
-  for (int i = 0; i < 200; ++i) {
-    std::thread waker([&] { device->Wake(); });
-    // Far longer than the test may last: only Wake can end it.
-    EXPECT_EQ(device->Reap(done, 3'000'000'000), 0U);
-    waker.join();
-  }
-}
-
-TEST_F(UringDeviceTest, AWakeBeforeTheWaitCounts) {
-  for (const bool defer_work : {true, false}) {
-    auto device = Open({.defer_work = defer_work});
-    Completion done[1];
-    EXPECT_EQ(device->Reap(done, 0), 0U);
-    for (int i = 0; i < 100; ++i) {
-      device->Wake();
-      EXPECT_EQ(device->Reap(done, 3'000'000'000), 0U);
-    }
-  }
-}
-
-TEST_F(UringDeviceTest, WaitEndsAtItsLimit) {
-  auto device = Open();
-  Completion done[1];
-  EXPECT_EQ(device->Reap(done, 1000), 0U);
-}
-
 TEST_F(UringDeviceTest, RefusalsNameCauseAndRemedy) {
-  EXPECT_TRUE(RefusalSays(ENOSYS, "use Linux 5.11 or newer"));
-  EXPECT_TRUE(RefusalSays(EPERM, "allows io_uring_setup, io_uring_enter and io_uring_register"));
-  EXPECT_TRUE(RefusalSays(ENOMEM, "raise it (ulimit -l, LimitMEMLOCK=)"));
+  EXPECT_TRUE(RefusalSays({SYS_io_uring_setup}, ENOSYS, "use Linux 5.11 or newer"));
+  EXPECT_TRUE(RefusalSays({SYS_io_uring_setup}, EPERM,
+                          "allows io_uring_setup, io_uring_enter and io_uring_register"));
+  EXPECT_TRUE(RefusalSays({SYS_io_uring_setup}, ENOMEM, "raise it (ulimit -l, LimitMEMLOCK=)"));
+  // A ring that may be made but not used is no ring.
+  EXPECT_TRUE(RefusalSays({SYS_io_uring_enter}, EPERM, "allows io_uring_setup, io_uring_enter"));
+  EXPECT_TRUE(RefusalSays({SYS_io_uring_enter}, ENOSYS, "use Linux 5.11 or newer"));
   EXPECT_THAT(ExplainUringRefusal(EPERM, 2, 0),
               HasSubstr("kernel.io_uring_disabled=2; set it to 0"));
   EXPECT_THAT(ExplainUringRefusal(ENOMEM, 0, 64 * kKiB), HasSubstr("limit is 64 KiB"));
