@@ -1,7 +1,8 @@
-// io_bench.cc: 4 KiB random reads through the device and through the I/O threads, at depth 1
-// and 50.
+// io_bench.cc: 4 KiB random reads through the devices and through the I/O threads, at depth 1
+// and 50; io_uring and threads side by side.
 //
-// bench_io_bench --file=PATH [--bytes=2147483648] [--seconds=3] [--threads=1]
+// bench_io_bench --file=PATH [--bytes=2147483648] [--seconds=3] [--threads=1] [--rounds=1]
+// With more rounds only the two backends run, in turns.
 // PATH becomes a tier file filled with random bytes; it is kept, so that fio can read the same
 // file:
 //   fio --name=r --filename=PATH --size=2g --rw=randread --bs=4k --ioengine=io_uring --direct=1
@@ -20,7 +21,8 @@
 #include "base/random.h"
 #include "io/flash_file.h"
 #include "io/read_buffers.h"
-#include "io/threaded_backend.h"
+#include "io/threads_device.h"
+#include "io/tier_devices.h"
 #include "io/uring_device.h"
 
 namespace flash {
@@ -34,6 +36,7 @@ struct Arguments {
   uint64_t bytes = 2 * kGiB;
   uint64_t seconds = 3;
   uint32_t threads = 1;
+  uint32_t rounds = 1;
 };
 
 uint64_t CpuUs(int who) {
@@ -63,7 +66,7 @@ class Run {
     const double owner_us = static_cast<double>(CpuUs(RUSAGE_THREAD) - owner_cpu_us_) / reads;
     std::sort(latencies_us_.begin(), latencies_us_.end());
     std::printf(
-        "%-34s depth %2zu: %8.0f IOPS  p50 %4llu us  p99 %4llu us  CPU %5.1f us/read"
+        "%-42s depth %2zu: %8.0f IOPS  p50 %4llu us  p99 %4llu us  CPU %5.1f us/read"
         " (owner %4.1f)\n",
         name, depth, reads / seconds, At(50), At(99), cpu_us, owner_us);
     std::fflush(stdout);
@@ -87,9 +90,21 @@ class Run {
   std::exit(1);
 }
 
-void FillFile(const io::FlashFile& file) {
-  auto device = io::UringDevice::Open(file, {});
+std::unique_ptr<io::Device> OpenThreads(const io::FlashFile& file) {
+  auto threads = io::TransferThreads::Start({});
+  if (!threads) Die(threads.error().message);
+  return std::make_unique<io::ThreadsDevice>(file.target(), io::ThreadsDevice::Options{}, *threads);
+}
+
+std::unique_ptr<io::Device> OpenUring(const io::FlashFile& file,
+                                      const io::UringDevice::Options& options) {
+  auto device = io::UringDevice::Open(file, options);
   if (!device) Die(device.error().message);
+  return std::move(device).Take();
+}
+
+void FillFile(const io::FlashFile& file) {
+  auto device = OpenThreads(file);
   io::ReadBuffers buffers({.small_count = 1, .large_count_max = 1});
   std::byte* data = buffers.Take(kMiB);
   base::Random random(1);
@@ -98,8 +113,8 @@ void FillFile(const io::FlashFile& file) {
   for (uint64_t offset = 0; offset + kMiB <= file.capacity_bytes(); offset += kMiB) {
     base::StoreLe<uint64_t>(data, offset);
     const io::Request request{.op = io::Op::kWrite, .offset = offset, .data = data, .bytes = kMiB};
-    if (!(*device)->Submit(request)) Die("full");
-    while ((*device)->Reap({&done, 1}, 1'000'000) == 0) {
+    if (!device->Submit(request)) Die("full");
+    while (device->Reap({&done, 1}, 1'000'000) == 0) {
     }
     if (done.result != static_cast<int32_t>(kMiB)) Die("the file cannot be filled");
   }
@@ -109,12 +124,12 @@ uint64_t RandomOffset(base::Random& random, uint64_t bytes) {
   return random.Below(bytes / kReadBytes) * kReadBytes;
 }
 
-void BenchDevice(const Arguments& arguments, const io::FlashFile& file, const char* name,
-                 const io::UringDevice::Options& options, size_t depth) {
+/// `device` goes before the buffers that it may still read into.
+void BenchDevice(const Arguments& arguments, const char* name, std::unique_ptr<io::Device> opened,
+                 size_t depth) {
   io::ReadBuffers buffers({.small_count = 64, .large_count_max = 1});
-  auto device = io::UringDevice::Open(file, options);
-  if (!device) Die(device.error().message);
-  (*device)->LendBuffers(buffers.small_memory());
+  const std::unique_ptr<io::Device> device = std::move(opened);
+  device->LendBuffers(buffers.small_memory());
   base::Random random(2);
   std::vector<uint64_t> submitted_us(depth);
   std::vector<std::byte*> memory(depth);
@@ -122,18 +137,18 @@ void BenchDevice(const Arguments& arguments, const io::FlashFile& file, const ch
   Run run(arguments.seconds);
   const auto submit = [&](uint64_t slot) {
     submitted_us[slot] = kClock.NowUs();
-    if (!(*device)->Submit({.op = io::Op::kRead,
-                            .offset = RandomOffset(random, arguments.bytes),
-                            .data = memory[slot],
-                            .bytes = kReadBytes,
-                            .token = slot})) {
+    if (!device->Submit({.op = io::Op::kRead,
+                         .offset = RandomOffset(random, arguments.bytes),
+                         .data = memory[slot],
+                         .bytes = kReadBytes,
+                         .token = slot})) {
       Die("full");
     }
   };
   for (uint64_t slot = 0; slot < depth; ++slot) submit(slot);
   std::vector<io::Completion> done(64);
-  while ((*device)->inflight() > 0) {
-    const size_t count = (*device)->Reap(done, 1'000'000);
+  while (device->inflight() > 0) {
+    const size_t count = device->Reap(done, 1'000'000);
     const bool over = run.over();
     for (size_t i = 0; i < count; ++i) {
       if (done[i].result != static_cast<int32_t>(kReadBytes)) Die("a read failed");
@@ -149,9 +164,10 @@ struct ReadTask : io::Task {
   std::vector<ReadTask*>* finished = nullptr;
 };
 
-void BenchBackend(const Arguments& arguments, const io::FlashFile& file, size_t depth) {
-  io::UringDeviceFactory factory(&file, {});
-  auto started = io::ThreadedBackend::Start({.threads = arguments.threads}, &factory, &kClock);
+void BenchBackend(const Arguments& arguments, const io::FlashFile& file, io::DeviceChoice choice,
+                  size_t depth) {
+  io::TierDevices devices(&file);
+  auto started = devices.Start(choice, {.threads = arguments.threads}, &kClock);
   if (!started) Die(started.error().message);
   io::Backend& backend = **started;
   backend.SetTimeoutMs(5000);
@@ -184,7 +200,10 @@ void BenchBackend(const Arguments& arguments, const io::FlashFile& file, size_t 
     backend.Wait(1'000'000);
     backend.Reap(1000);
   }
-  run.Print(("backend, " + std::to_string(arguments.threads) + " thread(s)").c_str(), depth);
+  const std::string name = std::string("backend over ") +
+                           (devices.uses_uring() ? "io_uring" : "threads") + ", " +
+                           std::to_string(arguments.threads) + " I/O thread(s)";
+  run.Print(name.c_str(), depth);
 }
 
 Arguments Parse(int argc, char** argv) {
@@ -197,6 +216,9 @@ Arguments Parse(int argc, char** argv) {
     if (name == "--file") arguments.file = value;
     if (name == "--bytes") arguments.bytes = std::strtoull(value.c_str(), nullptr, 10);
     if (name == "--seconds") arguments.seconds = std::strtoull(value.c_str(), nullptr, 10);
+    if (name == "--rounds") {
+      arguments.rounds = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    }
     if (name == "--threads") {
       arguments.threads = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     }
@@ -221,10 +243,16 @@ int Main(int argc, char** argv) {
       {"device, deferred, file and buffers", {}},
   };
   for (const size_t depth : {size_t{1}, size_t{50}}) {
-    for (const auto& device : kDevices) {
-      BenchDevice(arguments, **file, device.name, device.options, depth);
+    if (arguments.rounds == 1) {
+      for (const auto& device : kDevices) {
+        BenchDevice(arguments, device.name, OpenUring(**file, device.options), depth);
+      }
+      BenchDevice(arguments, "device, threads", OpenThreads(**file), depth);
     }
-    BenchBackend(arguments, **file, depth);
+    for (uint32_t round = 0; round < arguments.rounds; ++round) {
+      BenchBackend(arguments, **file, io::DeviceChoice::kUring, depth);
+      BenchBackend(arguments, **file, io::DeviceChoice::kThreads, depth);
+    }
   }
   return 0;
 }

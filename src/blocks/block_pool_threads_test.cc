@@ -2,7 +2,8 @@
 // clock.
 //
 // A data set of several times the cache, read and changed at random; what ThreadSanitizer is for:
-// puts are compressed and reads verified on other threads while the owner changes the blocks.
+// puts are compressed and reads verified on other threads while the owner changes the blocks. Over
+// memory and over a file by each real device.
 // Thread: the test's is the owner; the backend has two more.
 #include <gtest/gtest.h>
 
@@ -11,8 +12,8 @@
 
 #include "base/random.h"
 #include "blocks/block_pool.h"
-#include "io/memory_device.h"
 #include "io/threaded_backend.h"
+#include "tests/support/test_disk.h"
 
 namespace flash::blocks {
 namespace {
@@ -21,7 +22,7 @@ constexpr uint64_t kCapacityBytes = 16 * kMiB;
 constexpr uint64_t kCacheBytes = 256 * kKiB;
 constexpr uint64_t kBlocks = 2000;
 
-class BlockPoolThreadsTest : public testing::Test {
+class BlockPoolThreadsTest : public ::testing::TestWithParam<testing::DiskKind> {
  protected:
   struct Known {
     BlockId id = kNoBlock;
@@ -30,10 +31,11 @@ class BlockPoolThreadsTest : public testing::Test {
   };
 
   void SetUp() override {
-    io::MemoryDeviceFactory factory(std::make_shared<io::MemoryFile>(kCapacityBytes), {});
+    disk_ = testing::TestDisk::Make(GetParam(), kCapacityBytes);
+    if (disk_ == nullptr) GTEST_SKIP() << "no io_uring on this machine";
     io::ThreadedBackend::Options backend_options;
     backend_options.threads = 2;
-    auto backend = io::ThreadedBackend::Start(backend_options, &factory, &clock_);
+    auto backend = io::ThreadedBackend::Start(backend_options, disk_->factory(), &clock_);
     ASSERT_TRUE(backend.ok());
     backend_ = std::move(backend).Take();
     BlockPool::Options options;
@@ -68,12 +70,16 @@ class BlockPoolThreadsTest : public testing::Test {
   }
 
   base::SystemClock clock_;
+  std::unique_ptr<testing::TestDisk> disk_;
   base::Random random_{1};
   std::unique_ptr<io::ThreadedBackend> backend_;
   std::unique_ptr<BlockPool> pool_;
 };
 
-TEST_F(BlockPoolThreadsTest, ADataSetLargerThanTheCacheStaysExact) {
+INSTANTIATE_TEST_SUITE_P(Disks, BlockPoolThreadsTest, ::testing::ValuesIn(testing::kAllDisks),
+                         ::testing::PrintToStringParamName());
+
+TEST_P(BlockPoolThreadsTest, ADataSetLargerThanTheCacheStaysExact) {
   std::vector<Known> known(kBlocks);
   for (Known& one : known) Create(&one);
   for (int i = 0; i < 10'000; ++i) {
@@ -95,7 +101,7 @@ TEST_F(BlockPoolThreadsTest, ADataSetLargerThanTheCacheStaysExact) {
   EXPECT_GT(pool_->stats().demotions, kBlocks);
 }
 
-TEST_F(BlockPoolThreadsTest, ManyParallelFetchesAreAllAnswered) {
+TEST_P(BlockPoolThreadsTest, ManyParallelFetchesAreAllAnswered) {
   std::vector<Known> known(kBlocks);
   for (Known& one : known) Create(&one);
   std::vector<Fetch> fetches(kBlocks);

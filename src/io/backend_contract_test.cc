@@ -1,6 +1,7 @@
 // backend_contract_test.cc: what every Backend promises, run over each of them alike.
-// The same file, faults and checks for InlineBackend (plain and seeded) and for ThreadedBackend
-// with one thread and with three, so the simulator's backend and the server's cannot drift apart.
+// The same faults and checks for InlineBackend (plain and seeded) and for ThreadedBackend with one
+// thread and with three, over memory and over a file by each real device, so the simulator's
+// backend and the server's cannot drift apart, nor io_uring and the threads that stand in for it.
 // Thread: the test's; the threaded ones start theirs.
 #include <gmock/gmock.h>
 
@@ -11,19 +12,24 @@
 #include "io/faulty_device.h"
 #include "io/inline_backend.h"
 #include "io/io_test_support.h"
-#include "io/memory_device.h"
 #include "io/threaded_backend.h"
+#include "tests/support/test_disk.h"
 
 namespace flash::io {
 namespace {
 
+using testing::DiskKind;
+using testing::TestDisk;
+
 constexpr uint64_t kFileBytes = 4 * kMiB;
+constexpr uint32_t kUnit = 4096;  // Aligned for every device.
 constexpr uint32_t kReadsMax = 64;
 constexpr uint32_t kBackgroundMax = 16;
 
 template <bool kSeeded>
 struct Inline {
   static constexpr uint32_t kThreads = 0;
+  static constexpr DiskKind kDisk = DiskKind::kMemory;
   static std::unique_ptr<Backend> Make(DeviceFactory* factory, const base::Clock* clock) {
     InlineBackend::Options options;
     if (kSeeded) options.seed = 42;
@@ -34,9 +40,10 @@ struct Inline {
   }
 };
 
-template <uint32_t kCount>
+template <uint32_t kCount, DiskKind kKind = DiskKind::kMemory>
 struct Threaded {
   static constexpr uint32_t kThreads = kCount;
+  static constexpr DiskKind kDisk = kKind;
   static std::unique_ptr<Backend> Make(DeviceFactory* factory, const base::Clock* clock) {
     ThreadedBackend::Options options;
     options.threads = kCount;
@@ -59,8 +66,11 @@ class BackendContract : public ::testing::Test {
       FillPattern(0, bytes);
       return bytes;
     }();
-    ASSERT_EQ(file_->WriteAt(0, pattern), kFileBytes);
-    backend_ = Kind::Make(&factory_, &clock_);
+    disk_ = TestDisk::Make(Kind::kDisk, kFileBytes);
+    if (disk_ == nullptr) GTEST_SKIP() << "no io_uring on this machine";
+    ASSERT_EQ(disk_->WriteAt(0, pattern), kFileBytes);
+    factory_ = std::make_unique<FaultyDeviceFactory>(disk_->factory(), injector_, &clock_);
+    backend_ = Kind::Make(factory_.get(), &clock_);
   }
   bool DriveAll() {
     return DriveUntil(*backend_, [&] { return backend_->inflight() == 0; });
@@ -83,15 +93,15 @@ class BackendContract : public ::testing::Test {
     return tasks.size();
   }
 
-  std::shared_ptr<MemoryFile> file_ = std::make_shared<MemoryFile>(kFileBytes);
+  std::unique_ptr<TestDisk> disk_;
   std::shared_ptr<FaultInjector> injector_ = std::make_shared<FaultInjector>(FaultPlan{});
   base::SystemClock clock_;
-  MemoryDeviceFactory memory_{file_, {}};
-  FaultyDeviceFactory factory_{&memory_, injector_, &clock_};
+  std::unique_ptr<FaultyDeviceFactory> factory_;
   std::unique_ptr<Backend> backend_;
 };
 
-using Kinds = ::testing::Types<Inline<false>, Inline<true>, Threaded<1>, Threaded<3>>;
+using Kinds = ::testing::Types<Inline<false>, Inline<true>, Threaded<1>, Threaded<3>,
+                               Threaded<2, DiskKind::kUring>, Threaded<2, DiskKind::kThreads>>;
 TYPED_TEST_SUITE(BackendContract, Kinds);
 
 TYPED_TEST(BackendContract, ReadsWritesAndComputesEndOnceEach) {
@@ -112,7 +122,7 @@ TYPED_TEST(BackendContract, ReadsWritesAndComputesEndOnceEach) {
     EXPECT_EQ(task.seen.size(), task.bytes);
     if (task.kind != Task::Kind::kWrite) continue;
     std::vector<std::byte> disk(4096);
-    EXPECT_EQ(this->file_->ReadAt(task.offset, disk), disk.size());
+    EXPECT_EQ(this->disk_->ReadAt(task.offset, disk), disk.size());
     EXPECT_TRUE(IsPattern(task.offset + 1, disk));
   }
   const Backend::Stats stats = this->backend_->stats();
@@ -131,7 +141,7 @@ TYPED_TEST(BackendContract, WorkOfAWriteIsOnTheDisk) {
   ASSERT_TRUE(this->backend_->Submit(&task));
   ASSERT_TRUE(this->DriveAll());
   std::vector<std::byte> disk(4096);
-  EXPECT_EQ(this->file_->ReadAt(8192, disk), disk.size());
+  EXPECT_EQ(this->disk_->ReadAt(8192, disk), disk.size());
   EXPECT_EQ(disk, std::vector<std::byte>(4096, std::byte{0x77}));
 }
 
@@ -140,7 +150,7 @@ TYPED_TEST(BackendContract, TasksWithoutWorkOrDoneAreFine) {
   ASSERT_TRUE(this->backend_->Submit(&task));
   Task read;
   read.kind = Task::Kind::kRead;
-  read.bytes = 512;
+  read.bytes = kUnit;
   ASSERT_TRUE(this->backend_->Submit(&read));
   EXPECT_TRUE(this->DriveAll());
   EXPECT_EQ(read.result, 0);
@@ -157,7 +167,7 @@ TYPED_TEST(BackendContract, DoneMaySubmitAgain) {
     auto& self = static_cast<Chain&>(task);
     if (--self.left == 0) return;
     self.kind = self.left % 2 == 0 ? Task::Kind::kCompute : Task::Kind::kRead;
-    self.bytes = self.left % 2 == 0 ? 0 : 512;
+    self.bytes = self.left % 2 == 0 ? 0 : kUnit;
     EXPECT_TRUE(self.backend->Submit(&self));
     self.backend->Kick();
   };
@@ -172,7 +182,7 @@ TYPED_TEST(BackendContract, ErrorsShowAndReadsThenDoNoWork) {
   const AlignedMemory memory = MakeAligned(4096);
   TestTask read = TestTask::Read(0, 4096);
   TestTask write = TestTask::Write(memory.get(), 8192, 4096);
-  TestTask behind = TestTask::Read(kFileBytes, 512);
+  TestTask behind = TestTask::Read(kFileBytes, kUnit);
   for (TestTask* task : {&read, &write, &behind}) ASSERT_TRUE(this->backend_->Submit(task));
   ASSERT_TRUE(this->DriveAll());
   EXPECT_EQ(write.result, -ENOSPC);
@@ -189,11 +199,11 @@ TYPED_TEST(BackendContract, ShortSlowAndReorderedTransfersAllEndWhole) {
   FaultPlan plan;
   plan.Rate(Fault::kShort, 300'000).Rate(Fault::kSlow, 200'000).Rate(Fault::kReordered, 200'000);
   auto injector = std::make_shared<FaultInjector>(plan);
-  FaultyDeviceFactory factory(&this->memory_, injector, &this->clock_);
+  FaultyDeviceFactory factory(this->disk_->factory(), injector, &this->clock_);
   this->backend_ = TypeParam::Make(&factory, &this->clock_);
   std::vector<TestTask> tasks;
   for (uint64_t i = 0; i < 200; ++i) {
-    tasks.push_back(TestTask::Read(i * 16384 + i % 7 * 512, i % 5 == 0 ? 40'960 : 2048));
+    tasks.push_back(TestTask::Read(i * 16384 + i % 4 * kUnit, i % 5 == 0 ? 10 * kUnit : 2 * kUnit));
   }
   ASSERT_TRUE(RunAll(*this->backend_, tasks));
   for (const TestTask& task : tasks) this->ExpectRead(task);
@@ -205,22 +215,22 @@ TYPED_TEST(BackendContract, AFullQueueIsBusyAndEachKindHasItsShare) {
   constexpr size_t kLanes = std::max(TypeParam::kThreads, 1U);
   this->injector_->HangAll();
   std::vector<TestTask> reads;
-  for (uint64_t i = 0; i < 500; ++i) reads.push_back(TestTask::Read(i * 8192, 512));
+  for (uint64_t i = 0; i < 500; ++i) reads.push_back(TestTask::Read(i * 8192, kUnit));
   EXPECT_EQ(this->SubmitAll(reads), kReadsMax * kLanes);
-  const AlignedMemory memory = MakeAligned(512);
-  std::vector<TestTask> writes(100, TestTask::Write(memory.get(), 0, 512));
+  const AlignedMemory memory = MakeAligned(kUnit);
+  std::vector<TestTask> writes(100, TestTask::Write(memory.get(), 0, kUnit));
   EXPECT_EQ(this->SubmitAll(writes), kBackgroundMax * kLanes);
   EXPECT_EQ(this->backend_->inflight(), (kReadsMax + kBackgroundMax) * kLanes);
   this->injector_->Release();
   ASSERT_TRUE(this->DriveAll());
-  TestTask again = TestTask::Read(8192, 512);  // Not what was written.
+  TestTask again = TestTask::Read(8192, kUnit);  // Not what was written.
   ASSERT_TRUE(this->backend_->Submit(&again));
   ASSERT_TRUE(this->DriveAll());
   this->ExpectRead(again);
 }
 
 TYPED_TEST(BackendContract, TooLargeAReadIsInvalid) {
-  TestTask task = TestTask::Read(0, ReadBuffers::kLargeBytes + 512);
+  TestTask task = TestTask::Read(0, ReadBuffers::kLargeBytes + kUnit);
   EXPECT_EQ(this->backend_->Submit(&task).code(), Code::kInvalid);
   EXPECT_EQ(this->backend_->inflight(), 0U);
 }
@@ -229,7 +239,7 @@ TYPED_TEST(BackendContract, AHungDeviceTimesOutEveryReadAndRecovers) {
   this->backend_->SetTimeoutMs(20);
   this->injector_->HangAll();
   std::vector<TestTask> reads;  // More than there are buffers, so that some never start.
-  for (uint64_t i = 0; i < kReadsMax; ++i) reads.push_back(TestTask::Read(i * 32768, 512));
+  for (uint64_t i = 0; i < kReadsMax; ++i) reads.push_back(TestTask::Read(i * 32768, kUnit));
   EXPECT_EQ(this->SubmitAll(reads), reads.size());
   ASSERT_TRUE(this->DriveAll());
   for (const TestTask& read : reads) {
@@ -241,7 +251,7 @@ TYPED_TEST(BackendContract, AHungDeviceTimesOutEveryReadAndRecovers) {
   this->backend_->SetTimeoutMs(60'000);
   this->injector_->Release();
   std::vector<TestTask> after;
-  for (uint64_t i = 0; i < 200; ++i) after.push_back(TestTask::Read(i * 16384, 512));
+  for (uint64_t i = 0; i < 200; ++i) after.push_back(TestTask::Read(i * 16384, kUnit));
   ASSERT_TRUE(RunAll(*this->backend_, after));
   for (const TestTask& read : after) this->ExpectRead(read);
   for (const TestTask& read : reads) EXPECT_EQ(read.dones + read.works, 1);
@@ -260,7 +270,7 @@ TYPED_TEST(BackendContract, ReadsOfOneBatchShareTransfers) {
   }
   this->backend_->Kick();
   std::vector<TestTask> reads;
-  for (uint64_t i = 0; i < 16; ++i) reads.push_back(TestTask::Read(65536 + i * 1024, 1024));
+  for (uint64_t i = 0; i < 16; ++i) reads.push_back(TestTask::Read(65536 + i * kUnit, kUnit));
   EXPECT_EQ(this->SubmitAll(reads), reads.size());
   gate.open.release();
   ASSERT_TRUE(this->DriveAll());
@@ -274,7 +284,7 @@ TYPED_TEST(BackendContract, ReadsOfOneBatchShareTransfers) {
 
 TYPED_TEST(BackendContract, LeavingWithTasksUnderWayIsClean) {
   std::vector<TestTask> reads;
-  for (uint64_t i = 0; i < kReadsMax; ++i) reads.push_back(TestTask::Read(i * 32768, 512));
+  for (uint64_t i = 0; i < kReadsMax; ++i) reads.push_back(TestTask::Read(i * 32768, kUnit));
   EXPECT_EQ(this->SubmitAll(reads), reads.size());
   this->backend_->Kick();
   this->backend_.reset();
@@ -287,13 +297,13 @@ TYPED_TEST(BackendContract, RandomTrafficUnderFaultsLosesNothing) {
     plan.Rate(fault, 20'000);
   }
   auto injector = std::make_shared<FaultInjector>(plan);
-  FaultyDeviceFactory factory(&this->memory_, injector, &this->clock_);
+  FaultyDeviceFactory factory(this->disk_->factory(), injector, &this->clock_);
   this->backend_ = TypeParam::Make(&factory, &this->clock_);
   base::Random random(5);
   std::vector<TestTask> tasks;
   for (int i = 0; i < 2000; ++i) {
-    const auto bytes = static_cast<uint32_t>((1 + random.Below(20)) * 512);
-    tasks.push_back(TestTask::Read(random.Below((kFileBytes - bytes) / 512) * 512, bytes));
+    const auto bytes = static_cast<uint32_t>((1 + random.Below(20)) * kUnit);
+    tasks.push_back(TestTask::Read(random.Below((kFileBytes - bytes) / kUnit) * kUnit, bytes));
   }
   ASSERT_TRUE(RunAll(*this->backend_, tasks));
   size_t failed = 0;

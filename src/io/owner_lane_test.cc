@@ -1,4 +1,5 @@
-// owner_lane_test.cc: lone reads that the owner hands to the device itself, over io_uring.
+// owner_lane_test.cc: lone reads that the owner hands to the device itself, over io_uring and
+// over threads.
 //
 // No test measures time: what must become readable is polled with a limit far beyond the test's.
 // Thread: the test's as owner, and the backend's.
@@ -11,8 +12,7 @@
 
 #include "io/io_test_support.h"
 #include "io/memory_device.h"
-#include "io/threaded_backend.h"
-#include "io/uring_device.h"
+#include "io/tier_devices.h"
 #include "io/wait.h"
 
 namespace flash::io {
@@ -32,15 +32,15 @@ struct TracedRead : TestTask {
   pthread_t thread{};
 };
 
-class OwnerLaneTest : public ::testing::Test {
+class OwnerLaneTest : public ::testing::TestWithParam<DeviceChoice> {
  protected:
   void SetUp() override {
     auto file =
         FlashFile::Open({.path = folder_.path() + "/tier", .capacity_bytes = kCapacityBytes});
     ASSERT_TRUE(file);
     file_ = std::move(file).Take();
-    UringDeviceFactory factory(file_.get(), {});
-    auto backend = ThreadedBackend::Start({.threads = 1}, &factory, &clock_);
+    devices_ = std::make_unique<TierDevices>(file_.get());
+    auto backend = devices_->Start(GetParam(), {.threads = 1}, &clock_);
     if (!backend && backend.code() == Code::kUnsupported) GTEST_SKIP() << backend.error().message;
     ASSERT_TRUE(backend);
     backend_ = std::move(backend).Take();
@@ -63,11 +63,15 @@ class OwnerLaneTest : public ::testing::Test {
   base::SystemClock clock_;
   TempFolder folder_;
   std::unique_ptr<FlashFile> file_;
+  std::unique_ptr<TierDevices> devices_;
   std::unique_ptr<ThreadedBackend> backend_;
   uint32_t unit_ = 0;
 };
 
-TEST_F(OwnerLaneTest, ALoneReadIsTheOwnersWorkAndShowsAtItsDescriptor) {
+INSTANTIATE_TEST_SUITE_P(Devices, OwnerLaneTest,
+                         ::testing::Values(DeviceChoice::kUring, DeviceChoice::kThreads));
+
+TEST_P(OwnerLaneTest, ALoneReadIsTheOwnersWorkAndShowsAtItsDescriptor) {
   for (uint64_t i = 0; i < 200; ++i) {
     TestTask read = TestTask::Read(i % 64 * unit_, unit_);
     ASSERT_TRUE(backend_->Submit(&read));
@@ -82,7 +86,7 @@ TEST_F(OwnerLaneTest, ALoneReadIsTheOwnersWorkAndShowsAtItsDescriptor) {
   }
 }
 
-TEST_F(OwnerLaneTest, TheFirstReadStaysWithTheOwnerOthersGoToTheThread) {
+TEST_P(OwnerLaneTest, TheFirstReadStaysWithTheOwnerOthersGoToTheThread) {
   TracedRead first(0, unit_);
   TracedRead second(unit_, unit_);
   ASSERT_TRUE(backend_->Submit(&first));
@@ -93,7 +97,7 @@ TEST_F(OwnerLaneTest, TheFirstReadStaysWithTheOwnerOthersGoToTheThread) {
   EXPECT_FALSE(second.by_owner());
 }
 
-TEST_F(OwnerLaneTest, AfterABunchOfReadsTheThreadKeepsLoneOnesForAWhile) {
+TEST_P(OwnerLaneTest, AfterABunchOfReadsTheThreadKeepsLoneOnesForAWhile) {
   std::array<TracedRead, 2> bunch = {TracedRead(0, unit_), TracedRead(unit_, unit_)};
   for (TracedRead& read : bunch) ASSERT_TRUE(backend_->Submit(&read));
   ASSERT_TRUE(DriveAll());
@@ -109,14 +113,14 @@ TEST_F(OwnerLaneTest, AfterABunchOfReadsTheThreadKeepsLoneOnesForAWhile) {
   EXPECT_TRUE(a_lone_read_is_by_owner());
 }
 
-TEST_F(OwnerLaneTest, ALargeReadGoesToTheThread) {
+TEST_P(OwnerLaneTest, ALargeReadGoesToTheThread) {
   TracedRead large(0, ReadBuffers::kSmallBytes + unit_);
   ASSERT_TRUE(backend_->Submit(&large));
   ASSERT_TRUE(DriveAll());
   EXPECT_FALSE(large.by_owner());
 }
 
-TEST_F(OwnerLaneTest, WaitEndsWithTheReadHoweverOftenItsSignWasLeft) {
+TEST_P(OwnerLaneTest, WaitEndsWithTheReadHoweverOftenItsSignWasLeft) {
   for (uint64_t i = 0; i < 500; ++i) {
     TestTask read = TestTask::Read(i % 64 * unit_, unit_);
     ASSERT_TRUE(backend_->Submit(&read));
@@ -130,7 +134,7 @@ TEST_F(OwnerLaneTest, WaitEndsWithTheReadHoweverOftenItsSignWasLeft) {
   }
 }
 
-TEST_F(OwnerLaneTest, BehindTheEndOfTheFileIsAnError) {
+TEST_P(OwnerLaneTest, BehindTheEndOfTheFileIsAnError) {
   TestTask read = TestTask::Read(kCapacityBytes + kMiB, unit_);
   ASSERT_TRUE(backend_->Submit(&read));
   ASSERT_TRUE(DriveAll());
@@ -139,7 +143,7 @@ TEST_F(OwnerLaneTest, BehindTheEndOfTheFileIsAnError) {
   EXPECT_EQ(backend_->stats().read_errors, 1U);
 }
 
-TEST_F(OwnerLaneTest, EndsWithAReadUnderWayAndForgetsIt) {
+TEST_P(OwnerLaneTest, EndsWithAReadUnderWayAndForgetsIt) {
   TestTask read = TestTask::Read(0, unit_);
   ASSERT_TRUE(backend_->Submit(&read));
   backend_->Kick();

@@ -1,0 +1,88 @@
+// tier_devices.cc: see tier_devices.h.
+//
+// There is no probe before: a ring that one thread got says nothing of the next one, where rings
+// are charged to a small limit of locked memory. Thread: the owner's.
+#include "io/tier_devices.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "io/threads_device.h"
+#include "io/uring_device.h"
+
+namespace flash::io {
+namespace {
+
+// A saving process reads pieces of up to 1 MiB, a few at a time.
+constexpr uint32_t kOwnThreadsMax = 16;
+
+std::unique_ptr<Device> OverThreads(const Target& file, uint32_t entries,
+                                    std::shared_ptr<TransferThreads> threads) {
+  return std::make_unique<ThreadsDevice>(file, ThreadsDevice::Options{.entries = entries},
+                                         std::move(threads));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverUring(
+    const ThreadedBackend::Options& options, const base::Clock* clock) {
+  UringDeviceFactory devices(&file_, {.entries = options.entries});
+  auto backend = ThreadedBackend::Start(options, &devices, clock);
+  if (backend) notes_ = devices.notes();
+  return backend;
+}
+
+Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverThreads(
+    const ThreadedBackend::Options& options, const base::Clock* clock) {
+  auto threads = TransferThreads::Start({});
+  if (!threads) return threads.error();
+  ThreadsDeviceFactory devices(&file_, {.entries = options.entries}, *threads);
+  auto backend = ThreadedBackend::Start(options, &devices, clock);
+  if (!backend) return backend;
+  threads_ = std::move(threads).Take();
+  threads_pid_ = getpid();
+  return backend;
+}
+
+Result<std::unique_ptr<ThreadedBackend>> TierDevices::Start(DeviceChoice choice,
+                                                            const ThreadedBackend::Options& options,
+                                                            const base::Clock* clock) {
+  if (choice == DeviceChoice::kThreads) return StartOverThreads(options, clock);
+  auto backend = StartOverUring(options, clock);
+  if (backend || backend.code() != Code::kUnsupported) return backend;
+  if (choice == DeviceChoice::kUring) {
+    return Error{Code::kUnsupported, backend.error().message +
+                                         "; or set flash.io-backend to auto or threads, which do "
+                                         "without"};
+  }
+  const std::string cause = backend.error().message;
+  backend = StartOverThreads(options, clock);
+  if (backend) {
+    notes_ = {cause + "; going on with flash.io-backend threads, at more CPU for each cold read"};
+  }
+  return backend;
+}
+
+Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(uint32_t entries) {
+  if (uses_uring() || threads_pid_ != getpid()) return MakeForWaiting(file_.target(), entries);
+  return OverThreads(file_.target(), entries, threads_);
+}
+
+Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(const Target& file,
+                                                            uint32_t entries) const {
+  if (uses_uring()) {
+    auto device = UringDevice::Open(file, {.entries = entries});
+    if (!device) return device.error();
+    return std::unique_ptr<Device>(std::move(device).Take());
+  }
+  auto started = TransferThreads::Start({.threads_max = kOwnThreadsMax});
+  if (!started) return started.error();
+  return OverThreads(file, entries, std::move(started).Take());
+}
+
+void TierDevices::Refuse() {
+  if (threads_ != nullptr) threads_->Refuse();
+}
+
+}  // namespace flash::io
