@@ -23,10 +23,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
 from measures import (cold, collection_memory, collection_speed, collection_stalls,  # noqa: E402
-                      hot, memory, snapshots, stalls)
+                      hot, io_backends, memory, snapshots, stalls)
 from measures.tools import FAILED, NOT_BUILT, Bench, Row, has_command  # noqa: E402
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
+          "io-backends": io_backends.measure,
           "stalls": stalls.measure, "snapshots": snapshots.measure,
           "collections": collection_memory.measure,
           "collections-10": collection_speed.group(10),

@@ -1,7 +1,7 @@
 // engine.cc: opens the parts in their order and takes care that none is left behind.
 //
-// The file and its lock first, then a ring per I/O thread, then the pool with its store. Thread:
-// main.
+// The file and its lock first, then the I/O threads with a device each, then the pool with its
+// store. Thread: main.
 #include "server/engine.h"
 
 #include <sys/random.h>
@@ -10,8 +10,7 @@
 #include <utility>
 
 #include "io/flash_file.h"
-#include "io/threaded_backend.h"
-#include "io/uring_device.h"
+#include "io/tier_devices.h"
 #include "vk/log.h"
 
 namespace flash::server {
@@ -71,11 +70,11 @@ Result<void> Engine::OpenParts() {
   if (!file) return file.error();
   file_ = std::move(file).Take();
 
-  io::UringDeviceFactory devices(file_.get(), {.entries = settings_.io_uring_entries});
+  devices_ = std::make_unique<io::TierDevices>(file_.get());
   io::ThreadedBackend::Options threads;
   threads.threads = settings_.io_threads;
   threads.entries = settings_.io_uring_entries;
-  auto backend = io::ThreadedBackend::Start(threads, &devices, &clock_);
+  auto backend = devices_->Start(settings_.io_backend, threads, &clock_);
   if (!backend) return backend.error();
   backend_ = std::move(backend).Take();
   backend_->SetTimeoutMs(settings_.io_timeout_ms);
@@ -90,7 +89,7 @@ Result<void> Engine::OpenParts() {
                    ", which is for trying out; choose a file on a local NVMe disk");
   }
   for (const std::string& line : file_->warnings()) vk::LogWarning(line);
-  for (const std::string& line : devices.notes()) vk::LogNotice(line);
+  for (const std::string& line : devices_->notes()) vk::LogNotice(line);
   return {};
 }
 
@@ -98,6 +97,7 @@ void Engine::Close() {
   is_open = false;
   // The pool stays as it is: nobody drives it any more, and taking its blocks apart would only
   // delay the exit.
+  the_engine->devices_->Refuse();
   the_engine->backend_.reset();
   the_engine->file_.reset();
 }

@@ -18,7 +18,8 @@
 
 namespace flash::io {
 class FlashFile;
-}
+class TierDevices;
+}  // namespace flash::io
 
 namespace flash::server {
 
@@ -69,6 +70,8 @@ class Engine {
   [[nodiscard]] io::Backend& backend() { return *backend_; }
   /// The tier file; what a forked child reopens to read from.
   [[nodiscard]] const io::FlashFile& file() const { return *file_; }
+  /// Makes further devices over that file, and tells which kind is in use.
+  [[nodiscard]] io::TierDevices& devices() { return *devices_; }
   [[nodiscard]] Settings& settings() { return settings_; }
   [[nodiscard]] const base::Clock& clock() const { return clock_; }
   [[nodiscard]] ModuleState state() const { return state_; }
@@ -91,6 +94,7 @@ class Engine {
   uint64_t pass_requested_ = 0;  // The last answer of RequestCompaction.
   uint64_t pass_seen_ = 0;       // passes_done() when the store was last asked for one.
   std::unique_ptr<io::FlashFile> file_;
+  std::unique_ptr<io::TierDevices> devices_;
   std::unique_ptr<io::Backend> backend_;
   std::unique_ptr<blocks::BlockPool> pool_;
 };

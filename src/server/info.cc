@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <span>
 
+#include "io/tier_devices.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -143,7 +144,10 @@ void AddReads(Fields& fields, const blocks::BlockPool::Stats& pool,
 }
 
 /// Asks the I/O threads' counters, which a crash report must not.
-void AddDevice(Fields& fields, const io::Backend::Stats& device, uint64_t store_buffer_bytes) {
+void AddDevice(Fields& fields, Engine& engine, uint64_t store_buffer_bytes) {
+  const io::Backend::Stats device = engine.backend().stats();
+  fields.Add("io_backend", engine.devices().uses_uring() ? "uring" : "threads");
+  fields.Add("io_transfer_threads", uint64_t{engine.devices().transfer_threads()});
   fields.Add("device_reads", device.device_reads);
   fields.Add("device_read_bytes", device.device_read_bytes);
   fields.Add("device_writes", device.device_writes);
@@ -194,7 +198,7 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   AddStorage(fields, store);
   AddErrors(fields, store, engine.counters());
   AddReads(fields, pool, engine.counters());
-  if (for_crash_report == 0) AddDevice(fields, engine.backend().stats(), store.buffer_bytes);
+  if (for_crash_report == 0) AddDevice(fields, engine, store.buffer_bytes);
   AddLeaving(fields, engine.counters());
   AddNotBuiltYet(fields, engine.settings());
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "io/tier_devices.h"
 
 namespace flash::server {
 
@@ -22,6 +23,7 @@ struct Settings {
   SyncPolicy sync = SyncPolicy::kEverySecond;
   uint32_t io_threads = 0;  // 0 until resolved at load; then the number in force.
   uint32_t io_uring_entries = 256;
+  io::DeviceChoice io_backend = io::DeviceChoice::kAuto;
   uint32_t compaction_interval_sec = 60;
   uint32_t demotion_batch = 0;
   uint32_t demotion_max_inflight = 0;

@@ -18,6 +18,7 @@ constexpr uint64_t kBytesMax = 64 * kTiB;
 constexpr std::string_view kPrefix = "flash.";
 constexpr std::array<std::string_view, 3> kSyncChoices = {"always", "everysec", "no"};
 constexpr std::array<std::string_view, 3> kClusterChoices = {"auto", "yes", "no"};
+constexpr std::array<std::string_view, 3> kIoBackendChoices = {"auto", "uring", "threads"};
 constexpr std::array<std::string_view, 2> kCompressionChoices = {"none", "lz4"};
 constexpr std::array<std::string_view, 2> kMismatchChoices = {"refuse", "archive"};
 constexpr std::string_view kWal = "the write-ahead log";
@@ -101,7 +102,7 @@ constexpr Row Choice(std::string_view name, std::span<const std::string_view> ch
   return row;
 }
 
-const std::array<SettingSpec, 23> kTable = {
+const std::array<SettingSpec, 24> kTable = {
     Text("path", &Settings::path,
          "The tier file. Its folder must exist and be writable. Created and sized at load, locked "
          "while in use; "
@@ -119,13 +120,19 @@ const std::array<SettingSpec, 23> kTable = {
         "When a write is acknowledged: after it is durable in the log, or not waiting for that.")
         .RunTime()
         .EffectWith(kWal),
-    Number<&Settings::io_threads>("io-threads", 0, 256,
-                                  "I/O threads, one io_uring each. 0: as many as the process may "
-                                  "use CPUs (affinity and cgroup quota), at most "
-                                  "8; CONFIG GET shows the number in force.")
+    Number<&Settings::io_threads>(
+        "io-threads", 0, 256,
+        "I/O threads, one queue to the drive each. 0: as many as the process may "
+        "use CPUs (affinity and cgroup quota), at most "
+        "8; CONFIG GET shows the number in force.")
         .SetBy(SetIoThreads),
     Number<&Settings::io_uring_entries>("io-uring-entries", 16, 65536,
                                         "Requests in flight per I/O thread."),
+    Choice<&Settings::io_backend>(
+        "io-backend", kIoBackendChoices,
+        "How the drive is read and written. auto: io_uring, or threads where the kernel, a sandbox "
+        "or a limit forbids it; one line of the log says why. uring: the load stops where it is "
+        "forbidden. threads: plain reads and writes by up to 64 threads."),
     Number<&Settings::compaction_interval_sec>(
         "compaction-interval-sec", 1, 3600,
         "How often a pass over all segments with dead bytes is started. Compaction that is needed "

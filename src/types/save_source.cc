@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "io/uring_device.h"
+#include "io/tier_devices.h"
 #include "server/engine.h"
 
 namespace flash::types {
@@ -22,10 +22,10 @@ constinit Current current;
 }  // namespace
 
 std::unique_ptr<io::RangeReader> SaveSource::OpenReader() {
-  const server::Engine& engine = server::Engine::Get();
-  auto device = io::UringDevice::Open(engine.file(), {.entries = kEntries});
+  server::Engine& engine = server::Engine::Get();
+  auto device = engine.devices().MakeForWaiting(kEntries);
   if (!device) return nullptr;
-  const uint64_t timeout_us = uint64_t{server::Engine::Get().settings().io_timeout_ms} * 1000;
+  const uint64_t timeout_us = uint64_t{engine.settings().io_timeout_ms} * 1000;
   return std::make_unique<io::RangeReader>(io::RangeReader::Options{.timeout_us = timeout_us},
                                            std::move(device).Take(), &engine.clock());
 }
@@ -35,8 +35,8 @@ bool SaveSource::hung() const {
 }
 
 SaveSource* SaveSource::Get(bool in_child) {
-  // A parent's source means nothing here: its ring is not mapped in a child. One that hangs is left
-  // to itself, as its transfers may still end.
+  // A parent's source means nothing here: neither its ring nor its threads are in a child. One that
+  // hangs is left to itself, as its transfers may still end.
   if (current.pid == getpid() && !current.source->hung()) return current.source;
   // raw new: never destroyed, as the device may outlast every use.
   auto* const source = new SaveSource;

@@ -1,4 +1,4 @@
-"""Bad days: broken bytes, full or failing disks, files of others, no io_uring; on a real server.
+"""Bad days: broken bytes, full or failing disks, files of others; on a real server.
 
 Whatever happens: never wrong data, the key stays, the error says what it is, and the server goes
 on as soon as the cause is gone. Finer faults (torn, lost, misdirected) are the simulator's.
@@ -336,11 +336,9 @@ def reads_all(node, count):
 # The load stops with one clear line ------------------------------------------------------------
 
 
-def load_error(server, settings=None, option=None):
+def load_error(server, settings):
     """Starts a server that must not come up; returns the module's lines of its log."""
     node = server(settings, start=False)
-    if option:
-        launched(node, option)
     with pytest.raises(StartError) as caught:
         node.start()
     lines = [line for line in str(caught.value).splitlines() if "<flash>" in line]
@@ -390,6 +388,3 @@ def test_no_folder_for_the_file(server, tmp_path):
     path = tmp_path / "missing" / "flash.tier"
     one_line_with(load_error(server, {"flash.path": path}), str(path))
 
-
-def test_no_io_uring(server):
-    one_line_with(load_error(server, option="--deny-io-uring"), "io_uring")

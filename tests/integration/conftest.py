@@ -13,7 +13,8 @@ and without snapshots on a schedule, so that tests decide what is saved and when
 
 Environment: FLASH_MODULE, the library to test (default build/libvalkey_flash.so); FLASH_SERVER,
 the server binary (default valkey-server); FLASH_LD_PRELOAD, a run-time to preload into the server
-(a sanitizer's); FLASH_TEST_SLOWDOWN, a factor for the patience of all waits (default 1).
+(a sanitizer's); FLASH_IO_BACKEND, the default of flash.io-backend for all servers (uring,
+threads); FLASH_TEST_SLOWDOWN, a factor for the patience of all waits (default 1).
 """
 
 import os
@@ -186,6 +187,8 @@ class Server:
             # What stands behind the library are defaults that a setting of the test overrides.
             line += ["--loadmodule", str(self.module), "flash.path", str(self.dir / "flash.tier"),
                      "flash.capacity-bytes", "256mb", *map(str, self.module_args)]
+            if os.environ.get("FLASH_IO_BACKEND"):
+                line += ["flash.io-backend", os.environ["FLASH_IO_BACKEND"]]
         for name, value in settings.items():
             values = value if isinstance(value, (list, tuple)) else [value]
             line += [f"--{name}", *map(str, values)]

@@ -92,13 +92,15 @@ def test_a_fresh_server(raw):
     assert fields["flash_cache_hit_ratio"] == "0.0000"
     assert fields["flash_wal_base"] == "none"
     assert fields["flash_writes_failing"] == fields["flash_drain_in_progress"] == "no"
-    words = {"flash_module_state", "flash_cluster_mode", "flash_version", "flash_wal_base",
-             "flash_writes_failing", "flash_drain_in_progress"}
+    assert fields["flash_io_backend"] in ("uring", "threads")
+    words = {"flash_module_state", "flash_io_backend", "flash_cluster_mode", "flash_version",
+             "flash_wal_base", "flash_writes_failing", "flash_drain_in_progress"}
     # What describes the machinery itself and not what was done with it.
     standing = {"flash_cache_capacity_bytes", "flash_storage_capacity_bytes",
                 "flash_storage_free_bytes", "flash_storage_reserved_bytes",
                 "flash_migration_bandwidth_mbps", "flash_segments_free", "flash_io_buffer_bytes",
-                "flash_block_table_bytes", "flash_cache_policy_bytes",
+                "flash_io_transfer_threads", "flash_block_table_bytes",
+                "flash_cache_policy_bytes",
                 "flash_demotion_effective_batch", "flash_demotion_tick_last_us",
                 "flash_demotion_tick_max_us"}
     for name in set(fields) - words - standing:
