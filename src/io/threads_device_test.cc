@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include "io/io_test_support.h"
 #include "io/threaded_backend.h"
@@ -226,8 +227,10 @@ TEST_F(ThreadsDeviceTest, AHungDriveTimesOutReadsAndRecovers) {
 TEST_F(ThreadsDeviceTest, AHungDriveDoesNotHoldTheEnd) {
   Start(2);
   const base::SystemClock clock;
-  ThreadsDeviceFactory factory(file_.get(), {}, threads_);
-  auto backend = ThreadedBackend::Start({.threads = 1, .stop_ms_max = 50}, &factory, &clock);
+  auto factory =
+      std::make_unique<ThreadsDeviceFactory>(file_.get(), ThreadsDevice::Options{}, threads_);
+  auto backend = ThreadedBackend::Start({.threads = 1, .stop_ms_max = 50, .owner_reads = false},
+                                        factory.get(), &clock);
   ASSERT_TRUE(backend);
   Gate::Close(Op::kRead);
   TestTask task = TestTask::Read(0, 4096);
@@ -237,9 +240,12 @@ TEST_F(ThreadsDeviceTest, AHungDriveDoesNotHoldTheEnd) {
   (*backend).reset();
   EXPECT_EQ(task.dones, 0);
   Gate::Open();  // The thread left behind answers to nobody and ends.
+  factory.reset();
+  while (threads_.use_count() > 1) std::this_thread::yield();
 }
 
 TEST_F(ThreadsDeviceTest, AForkedChildHasThreadsOfItsOwn) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   Start(4);
   auto device = Open();
   FillPattern(0, {memory_.get(), 4096});
@@ -286,6 +292,7 @@ TEST_F(ThreadsDeviceTest, ThreadsHaveANameAndNoSignals) {
 }
 
 TEST_F(ThreadsDeviceTest, DurableWritesAndSyncsAskTheKernelForDurability) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   const auto results = [&](std::initializer_list<int> forbidden, int error) {
     EXPECT_TRUE(Forbid(forbidden, error));
     Start(2);
@@ -319,6 +326,7 @@ bool LimitTasks() {
 }
 
 TEST_F(ThreadsDeviceTest, WithoutThreadsTheStartSaysWhatToDo) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   EXPECT_TRUE(InChild([] {
     if (!LimitTasks()) return false;
     const auto threads = TransferThreads::Start({});
@@ -330,6 +338,7 @@ TEST_F(ThreadsDeviceTest, WithoutThreadsTheStartSaysWhatToDo) {
 }
 
 TEST_F(ThreadsDeviceTest, WithFewerThreadsThanTheBoundAllIsDone) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   EXPECT_TRUE(InChild([&] {
     Start(64);
     auto device = Open();

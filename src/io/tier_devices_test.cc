@@ -117,6 +117,7 @@ TEST_F(TierDevicesTest, ManyIoThreadsShareOnePoolThatStartsSmall) {
 }
 
 TEST_F(TierDevicesTest, WhereIoUringIsForbiddenAutoGoesOnAndSaysWhy) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   const auto all = {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register};
   ExpectFallBack(all, EPERM, "forbidden by a sandbox");
   ExpectFallBack(all, EACCES, "forbidden by a sandbox");
@@ -126,6 +127,7 @@ TEST_F(TierDevicesTest, WhereIoUringIsForbiddenAutoGoesOnAndSaysWhy) {
 }
 
 TEST_F(TierDevicesTest, ASmallMemlockCostsNoMoreThanTheRegisteredBuffers) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   EXPECT_TRUE(InChild([&] {
     const rlimit limit{.rlim_cur = 64 * kKiB, .rlim_max = 64 * kKiB};
     if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0) return false;

@@ -147,10 +147,14 @@ int TransferThreads::StartThread() {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_t thread{};
+  coming_.fetch_add(1, std::memory_order_relaxed);
   const int error = pthread_create(&thread, &attributes, &TransferThreads::Main, this);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
-  if (error != 0) return error;
+  if (error != 0) {
+    coming_.fetch_sub(1, std::memory_order_relaxed);
+    return error;
+  }
   shared_->threads.push_back(thread);
   count_.store(static_cast<uint32_t>(shared_->threads.size()), std::memory_order_relaxed);
   return 0;
@@ -176,7 +180,7 @@ bool TransferThreads::Next(Transfer& transfer) {
 }
 
 void TransferThreads::KeepASpare() {
-  if (shared_->idle + returning_.load(std::memory_order_relaxed) > 0 || shared_->stop) return;
+  if (shared_->idle + coming_.load(std::memory_order_relaxed) > 0 || shared_->stop) return;
   if (shared_->threads.size() >= options_.threads_max) return;
   // Refused by a limit: those there are do the work, and the next transfer tries again.
   [[maybe_unused]] const int error = StartThread();
@@ -184,6 +188,7 @@ void TransferThreads::KeepASpare() {
 
 void TransferThreads::Run() {
   std::unique_lock lock(shared_->mutex);
+  coming_.fetch_sub(1, std::memory_order_relaxed);
   while (true) {
     Transfer transfer;
     if (Next(transfer)) {
@@ -193,11 +198,11 @@ void TransferThreads::Run() {
       const int32_t result = Carry(transfer);
       const bool write = transfer.request.op != Op::kRead;
       // Before the end is known: whoever answers it by the next transfer finds a thread in sight.
-      returning_.fetch_add(1, std::memory_order_relaxed);
+      coming_.fetch_add(1, std::memory_order_relaxed);
       transfer.mailbox->Deliver({.token = transfer.request.token, .result = result});
       transfer.mailbox.reset();
       lock.lock();
-      returning_.fetch_sub(1, std::memory_order_relaxed);
+      coming_.fetch_sub(1, std::memory_order_relaxed);
       shared_->writes_running -= write ? 1 : 0;
       continue;
     }

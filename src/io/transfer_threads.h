@@ -113,7 +113,7 @@ class TransferThreads {
   const pid_t owner_pid_;
   std::unique_ptr<Shared> shared_;
   std::atomic<uint32_t> count_{0};
-  std::atomic<uint32_t> returning_{0};  // Threads that deliver a transfer, and are free next.
+  std::atomic<uint32_t> coming_{0};  // Threads that start or deliver: free next.
 };
 
 }  // namespace flash::io

@@ -31,6 +31,16 @@ inline bool Forbid(std::initializer_list<int> numbers, int error) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
+/// ThreadSanitizer does not follow threads that a forked child starts.
+inline bool ChildrenMayStartThreads() {
+#if defined(__SANITIZE_THREAD__)
+  return false;
+#elif defined(__has_feature)
+  return !__has_feature(thread_sanitizer);
+#else
+  return true;
+#endif
+}
 inline bool InChild(const std::function<bool()>& body) {
   std::fflush(nullptr);
   const pid_t child = fork();
