@@ -5,6 +5,9 @@ find_package(Threads REQUIRED)
 
 # flash_static_library(<name> <library> <header>): imports lib<library>.a as flash_dep_<name>.
 function(flash_static_library name library header)
+  if(TARGET flash_dep_${name})
+    return()
+  endif()
   find_library(FLASH_${name}_LIBRARY NAMES "lib${library}.a" REQUIRED)
   find_path(FLASH_${name}_INCLUDE NAMES "${header}" REQUIRED)
   add_library(flash_dep_${name} STATIC IMPORTED GLOBAL)
@@ -15,6 +18,7 @@ endfunction()
 
 flash_static_library(uring uring liburing.h)
 flash_static_library(lz4 lz4 lz4.h)
+flash_static_library(hiredis hiredis hiredis/hiredis.h)
 
 find_path(FLASH_xxhash_INCLUDE NAMES xxhash.h REQUIRED)
 add_library(flash_dep_xxhash INTERFACE)

@@ -10,6 +10,7 @@
 #include "commands/admin.h"
 #include "commands/collections.h"
 #include "commands/leaving.h"
+#include "commands/migrate.h"
 #include "commands/number_dialect.h"
 #include "commands/strings.h"
 #include "dispatch/command_spec.h"
@@ -67,7 +68,8 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   if (auto done = types::RegisterZSetType(ctx); !done) return done;
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
-        commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands()}) {
+        commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands(),
+        commands::MigrateCommands()}) {
     if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;

@@ -57,8 +57,13 @@ std::vector<ValkeyModuleCommandKeySpec> KeySpecsOf(const CommandSpec& spec) {
   for (const KeySpec& keys : spec.keys) {
     ValkeyModuleCommandKeySpec out{};
     out.flags = AccessFlag(keys.access) | keys.flags;
-    out.begin_search_type = VALKEYMODULE_KSPEC_BS_INDEX;
-    out.bs.index.pos = keys.begin;
+    if (keys.keyword != nullptr) {
+      out.begin_search_type = VALKEYMODULE_KSPEC_BS_KEYWORD;
+      out.bs.keyword = {keys.keyword, keys.begin};
+    } else {
+      out.begin_search_type = VALKEYMODULE_KSPEC_BS_INDEX;
+      out.bs.index.pos = keys.begin;
+    }
     if (keys.keynum_index >= 0) {
       out.find_keys_type = VALKEYMODULE_KSPEC_FK_KEYNUM;
       out.fk.keynum = {keys.keynum_index, keys.keynum_first, keys.step};

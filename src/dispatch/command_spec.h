@@ -37,6 +37,9 @@ struct KeySpec {
   int step = 1;
   int keynum_index = -1;  // When >= 0: number of keys stands at begin + keynum_index (ZUNIONSTORE).
   int keynum_first = 0;
+  /// When set: keys begin behind this word, looked for from argument `begin` on (negative: from the
+  /// end, backwards).
+  const char* keyword = nullptr;
 };
 
 enum class ArgType : uint8_t {
@@ -92,12 +95,13 @@ struct CommandSpec {
   [[nodiscard]] constexpr bool denied_when_oom() const { return Has("deny-oom"); }
 };
 
-/// Does the number of keys stand among the arguments? For such commands the server asks the module
-/// itself where the keys are when it redirects clients (`getkeys-api`), whatever the key specs say;
-/// and so do cluster clients, before every call. So no other command has it.
+/// Does the number of keys, or a word before them, stand among the arguments? For such commands the
+/// server asks the module itself where the keys are when it redirects clients (`getkeys-api`),
+/// whatever the key specs say; and so do cluster clients, before every call. So no other command
+/// has it.
 constexpr bool HasMovableKeys(const CommandSpec& spec) {
   for (const KeySpec& keys : spec.keys) {
-    if (keys.keynum_index >= 0) return true;
+    if (keys.keynum_index >= 0 || keys.keyword != nullptr) return true;
   }
   return false;
 }

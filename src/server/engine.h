@@ -40,6 +40,15 @@ struct ServerCounters : values::ValueCounters {
     uint64_t errors = 0;
     uint64_t scanned = 0;
   } drain;
+  struct Migration {
+    uint64_t in_progress = 0;
+    uint64_t bytes_sent = 0;  // Payload, of FLASH values.
+    uint64_t bytes_received = 0;
+    uint64_t last_duration_ms = 0;
+    uint64_t errors = 0;  // Commands that ended in one.
+    uint64_t keys_migrated = 0;
+    uint64_t keys_rejected = 0;
+  } migration;
   uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
 };
 

@@ -155,6 +155,18 @@ void AddDevice(Fields& fields, Engine& engine, uint64_t store_buffer_bytes) {
   fields.Add("io_buffer_bytes", device.buffer_bytes + store_buffer_bytes);
 }
 
+void AddMigration(Fields& fields, const Settings& settings,
+                  const ServerCounters::Migration& migration) {
+  fields.Add("migration_bandwidth_mbps", uint64_t{settings.migration_bandwidth_mbps});
+  fields.Add("migration_slots_in_progress", migration.in_progress);
+  fields.Add("migration_bytes_sent", migration.bytes_sent);
+  fields.Add("migration_bytes_received", migration.bytes_received);
+  fields.Add("migration_last_duration_ms", migration.last_duration_ms);
+  fields.Add("migration_errors", migration.errors);
+  fields.Add("migration_keys_migrated", migration.keys_migrated);
+  fields.Add("migration_keys_rejected", migration.keys_rejected);
+}
+
 void AddLeaving(Fields& fields, const ServerCounters& counters) {
   fields.Add("convert_total", counters.converted);
   fields.AddYesNo("drain_in_progress", counters.drain.in_progress);
@@ -166,19 +178,12 @@ void AddLeaving(Fields& fields, const ServerCounters& counters) {
 
 /// Names that the dashboards of valkey-flash 1.x know, of what this version does not do yet, and
 /// the log.
-void AddNotBuiltYet(Fields& fields, const Settings& settings) {
+void AddNotBuiltYet(Fields& fields) {
   fields.Add("wal_size_bytes", uint64_t{0});
   fields.Add("wal_device_bytes_written", uint64_t{0});
   fields.Add("wal_appended_lsn", uint64_t{0});
   fields.Add("wal_durable_lsn", uint64_t{0});
   fields.Add("wal_base", "none");
-  fields.Add("migration_bandwidth_mbps", uint64_t{settings.migration_bandwidth_mbps});
-  for (const char* const name :
-       {"migration_slots_in_progress", "migration_bytes_sent", "migration_bytes_received",
-        "migration_last_duration_ms", "migration_errors", "migration_keys_migrated",
-        "migration_keys_rejected"}) {
-    fields.Add(name, uint64_t{0});
-  }
 }
 
 void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
@@ -200,7 +205,8 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   AddReads(fields, pool, engine.counters());
   if (for_crash_report == 0) AddDevice(fields, engine, store.buffer_bytes);
   AddLeaving(fields, engine.counters());
-  AddNotBuiltYet(fields, engine.settings());
+  AddMigration(fields, engine.settings(), engine.counters().migration);
+  AddNotBuiltYet(fields);
 }
 
 }  // namespace

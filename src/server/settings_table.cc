@@ -22,7 +22,6 @@ constexpr std::array<std::string_view, 3> kIoBackendChoices = {"auto", "uring", 
 constexpr std::array<std::string_view, 2> kCompressionChoices = {"none", "lz4"};
 constexpr std::array<std::string_view, 2> kMismatchChoices = {"refuse", "archive"};
 constexpr std::string_view kWal = "the write-ahead log";
-constexpr std::string_view kMigration = "FLASH.MIGRATE";
 
 template <auto kMember>
 uint64_t Get(const Settings& settings) {
@@ -155,20 +154,16 @@ const std::array<SettingSpec, 24> kTable = {
     Number<&Settings::migration_bandwidth_mbps>(
         "migration-bandwidth-mbps", 0, 100000,
         "Most megabits per second that a migration sends. 0: unlimited.")
-        .RunTime()
-        .EffectWith(kMigration),
+        .RunTime(),
     ByteSize<&Settings::migration_max_key_bytes>(
-        "migration-max-key-bytes", kKiB, "Keys above it are migrated without being read ahead.")
-        .EffectWith(kMigration),
+        "migration-max-key-bytes", kKiB, "Keys above it are migrated without being read ahead."),
     Number<&Settings::migration_chunk_timeout_sec>(
         "migration-chunk-timeout-sec", 1, 3600,
         "Longest time for one transfer step of a migration.")
-        .RunTime()
-        .EffectWith(kMigration),
+        .RunTime(),
     Number<&Settings::migration_probe_cache_sec>(
         "migration-probe-cache-sec", 0, 3600,
-        "How long the answer of FLASH.MIGRATE.PROBE about a target is kept. 0: not at all.")
-        .EffectWith(kMigration),
+        "How long the answer of FLASH.MIGRATE.PROBE about a target is kept. 0: not at all."),
     Choice<&Settings::compression_lz4>("compression", kCompressionChoices,
                                        "Compression of records on flash, kept where it saves an "
                                        "eighth. Records already written stay as they are.")

@@ -351,7 +351,8 @@ def test_leave_check_lists_what_is_in_the_way(server, tmp_path):
     run = leave_check(node.port, "--conf", str(conf))
     assert run.returncode == 1, run.stderr
     for text in ("database 0: 1 of 1 keys", "database 4: 1 of 1 keys", "ACL user app:",
-                 "other.conf:2: remove `flash.cache-size-bytes`", "other.conf:3: remove `loadmodule",
+                 "other.conf:2: remove `flash.cache-size-bytes`",
+                 "other.conf:3: remove `loadmodule",
                  "other.conf:4: an ACL user's", "holds FLASH."):
         assert text in run.stdout, run.stdout
     node.call("FLASH.DRAIN", "ALLDBS")

@@ -252,8 +252,8 @@ class TestWithoutEffectYet:
 
     def test_and_at_run_time(self, server):
         node = server()
-        node.client.config_set("flash.migration-chunk-timeout-sec", "5")
-        told = log_lines(node.log(), "no effect yet", "flash.migration-chunk-timeout-sec 5")
+        node.client.config_set("flash.wal-max-bytes", "16mb")
+        told = log_lines(node.log(), "no effect yet", "flash.wal-max-bytes 16mb")
         assert len(told) == 1
-        node.client.config_set("flash.migration-chunk-timeout-sec", "30")
+        node.client.config_set("flash.wal-max-bytes", "4gb")
         assert len(log_lines(node.log(), "no effect yet")) == 1

@@ -1,0 +1,233 @@
+// migration.cc: see migration.h.
+//
+// Keys are moved from a timer's callback, which is a unit of execution. The transfer itself holds
+// up the server as long as a MIGRATE of one key does. Thread: main.
+#include "cluster/migration.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "server/engine.h"
+#include "types/type_registry.h"
+#include "vk/call_reply.h"
+#include "vk/key.h"
+
+namespace flash::cluster {
+namespace {
+
+using server::Engine;
+
+constexpr mstime_t kPeriodMs = 1;
+constexpr uint64_t kSliceUs = 500;
+/// The type and value of a key, if it is a FLASH key.
+struct Found {
+  bool exists = false;
+  const types::FlashType* type = nullptr;
+  void* value = nullptr;
+};
+
+Found Look(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  const vk::Key key(ctx, name, vk::Key::kPeek);
+  if (!key.exists()) return {};
+  const types::FlashType* const type = types::TypeRegistry::Find(key.module_type());
+  return {true, type, type == nullptr ? nullptr : key.module_value()};
+}
+
+std::vector<BlockId> ColdBlocks(const Found& found) {
+  std::vector<BlockId> ids;
+  if (found.type == nullptr) return ids;
+  found.type->append_blocks(found.value, &ids);
+  const blocks::BlockPool& pool = Engine::Get().pool();
+  std::erase_if(ids, [&pool](BlockId id) { return pool.IsHot(id); });
+  return ids;
+}
+
+/// What these blocks take on flash or in RAM.
+uint64_t BytesOf(const std::vector<BlockId>& ids) {
+  const blocks::BlockPool& pool = Engine::Get().pool();
+  uint64_t bytes = 0;
+  for (const BlockId id : ids) bytes += pool.FootprintOf(id);
+  return bytes;
+}
+
+server::ServerCounters::Migration& Counters() { return Engine::Get().counters().migration; }
+
+}  // namespace
+
+Migration::Migration(Request request, ValkeyModuleCtx* ctx)
+    : request_(std::move(request)), db_(ValkeyModule_GetSelectedDb(ctx)) {
+  began_us_ = Engine::Get().clock().NowUs();
+  ++Counters().in_progress;
+  if (vk::CallReply tls(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "tls-cluster"));
+      tls.type() == VALKEYMODULE_REPLY_ARRAY && ValkeyModule_CallReplyLength(tls.get()) == 2) {
+    size_t bytes = 0;
+    const char* const text =
+        ValkeyModule_CallReplyStringPtr(ValkeyModule_CallReplyArrayElement(tls.get(), 1), &bytes);
+    // MIGRATE itself speaks TLS then; what asks ahead does not: the target's own error will say.
+    asked_ = text != nullptr && std::string_view(text, bytes) == "yes";
+  }
+  if (asked_) return;
+  const server::Settings& settings = Engine::Get().settings();
+  const uint64_t limit_ms =
+      std::min<uint64_t>(request_.timeout_ms, settings.migration_chunk_timeout_sec * 1000ULL);
+  probe_ =
+      Probe::Start(request_.target, static_cast<int>(limit_ms), settings.migration_probe_cache_sec);
+}
+
+void Migration::Start(ValkeyModuleCtx* ctx) { ArmTimer(ctx); }
+
+void Migration::RunNow(ValkeyModuleCtx* ctx) {
+  waits_here_ = true;
+  if (probe_ != nullptr) probe_->Wait();
+  while (!done_) Step(ctx);
+  ValkeyModule_SelectDb(ctx, db_);
+}
+
+void Migration::ArmTimer(ValkeyModuleCtx* ctx) {
+  // raw new: the timer's share, deleted when it fires.
+  auto* const share = new std::shared_ptr<Migration>(shared_from_this());
+  ValkeyModule_CreateTimer(ctx, kPeriodMs, OnTimer, share);
+}
+
+void Migration::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
+  const std::unique_ptr<std::shared_ptr<Migration>> share(
+      static_cast<std::shared_ptr<Migration>*>(data));
+  if (!Engine::IsOpen()) return;
+  Migration& self = **share;
+  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) {
+    self.End("UNBLOCKED this server became a replica; keys that were not moved are kept");
+  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {
+    const base::Clock& clock = Engine::Get().clock();
+    const uint64_t deadline_us = clock.NowUs() + kSliceUs;
+    while (!self.done_ && self.Step(ctx) && clock.NowUs() < deadline_us) {
+    }
+  }
+  if (!self.done_) self.ArmTimer(ctx);
+}
+
+void Migration::End(std::string answer) {
+  done_ = true;
+  answer_ = std::move(answer);
+  pins_.Release();
+  --Counters().in_progress;
+  Counters().last_duration_ms = (Engine::Get().clock().NowUs() - began_us_) / 1000;
+  if (answer_.find(' ') != std::string::npos) ++Counters().errors;
+}
+
+uint64_t Migration::ColdBytes(ValkeyModuleCtx* ctx) const {
+  uint64_t bytes = 0;
+  for (const vk::String& key : request_.keys) {
+    bytes += BytesOf(ColdBlocks(Look(ctx, key.get())));
+  }
+  return bytes;
+}
+
+bool Migration::MayGo(ValkeyModuleCtx* ctx) {
+  const ProbeAnswer& target = probe_->answer();
+  const std::string name = "ERR FLASH-MIGRATE target " + request_.target.name() + " ";
+  switch (target.outcome) {
+    case ProbeAnswer::Outcome::kSilent:
+      End(name + "did not respond within timeout");
+      return false;
+    case ProbeAnswer::Outcome::kNoModule:
+      End(name + "does not have flash-module loaded");
+      return false;
+    case ProbeAnswer::Outcome::kRefused:
+      End("ERR Target instance replied with error: " + target.error);
+      return false;
+    case ProbeAnswer::Outcome::kAnswered:
+      break;
+  }
+  const uint64_t needed = ColdBytes(ctx);
+  // A target without a tier (a replica's default) keeps its values in RAM, which is its own matter.
+  if (target.capacity_bytes == 0 || needed <= target.free_bytes) return true;
+  Counters().keys_rejected += request_.keys.size();
+  End(name + "insufficient flash capacity (need " + std::to_string(needed) + " bytes free, has " +
+      std::to_string(target.free_bytes) + ")");
+  return false;
+}
+
+bool Migration::ReadAhead(ValkeyModuleCtx* ctx) {
+  blocks::BlockPool& pool = Engine::Get().pool();
+  const std::vector<BlockId> cold = ColdBlocks(Look(ctx, request_.keys[next_].get()));
+  const uint64_t bytes = BytesOf(cold);
+  const server::Settings& settings = Engine::Get().settings();
+  // Larger ones are read by the transfer itself, in large portions past the cache.
+  const bool worth = !cold.empty() && bytes <= settings.migration_max_key_bytes &&
+                     bytes <= settings.cache_size_bytes / 4;
+  if (!worth) return false;
+  pins_ = pool.StartFetch(cold, [] {});
+  return true;
+}
+
+void Migration::Transfer(ValkeyModuleCtx* ctx) {
+  const vk::String& key = request_.keys[next_++];
+  const Found found = Look(ctx, key.get());
+  if (!found.exists) return;
+  const server::Settings& settings = Engine::Get().settings();
+  const uint64_t limit_ms =
+      std::min<uint64_t>(request_.timeout_ms, settings.migration_chunk_timeout_sec * 1000ULL);
+  std::vector<vk::String> words;
+  const Target& target = request_.target;
+  for (const std::string& word : {target.host, std::to_string(target.port)}) {
+    words.push_back(vk::String::Copy(word));
+  }
+  words.push_back(vk::String::Copy(key.text()));
+  words.push_back(vk::String::Copy(request_.db));
+  words.push_back(vk::String::Copy(std::to_string(limit_ms)));
+  if (request_.copy) words.push_back(vk::String::Copy("COPY"));
+  if (request_.replace) words.push_back(vk::String::Copy("REPLACE"));
+  if (!target.password.empty()) {
+    words.push_back(vk::String::Copy(target.user.empty() ? "AUTH" : "AUTH2"));
+    if (!target.user.empty()) words.push_back(vk::String::Copy(target.user));
+    words.push_back(vk::String::Copy(target.password));
+  }
+  std::vector<ValkeyModuleString*> views;
+  for (const vk::String& word : words) views.push_back(word.get());
+  std::vector<BlockId> blocks;
+  if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);
+  const uint64_t bytes = BytesOf(blocks);
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
+  if (reply.is_error()) {
+    ++Counters().keys_rejected;
+    return End(std::string(reply.text()));
+  }
+  if (reply.text() == "NOKEY") return;
+  ++moved_;
+  ++Counters().keys_migrated;
+  Counters().bytes_sent += bytes;
+  const uint64_t megabits = settings.migration_bandwidth_mbps;
+  if (megabits == 0 || waits_here_) return;
+  const uint64_t now_us = Engine::Get().clock().NowUs();
+  free_from_us_ = std::max(free_from_us_, now_us) + bytes * 8 / megabits;
+}
+
+bool Migration::Step(ValkeyModuleCtx* ctx) {
+  ValkeyModule_SelectDb(ctx, db_);
+  if (!asked_) {
+    if (!probe_->done()) return false;
+    asked_ = true;
+    if (!MayGo(ctx)) return false;
+  }
+  if (next_ == request_.keys.size()) {
+    End(moved_ == 0 ? "NOKEY" : "OK");
+    return false;
+  }
+  if (!waits_here_ && Engine::Get().clock().NowUs() < free_from_us_) return false;
+  if (!ahead_) {
+    ahead_ = true;
+    if (!waits_here_ && ReadAhead(ctx)) return false;
+  }
+  if (pins_.started() && !pins_.ready()) return false;
+  if (pins_.started() && !pins_.outcome()) {
+    End("FLASHIO a value could not be read from flash; it and the keys after it are kept");
+    return false;
+  }
+  Transfer(ctx);
+  pins_.Release();
+  ahead_ = false;
+  return !done_;
+}
+
+}  // namespace flash::cluster

@@ -1,0 +1,72 @@
+// migration.h: keys move to another server: FLASH.MIGRATE.
+//
+// Asks the target whether it has the module and room, then moves key by key: the blocks of a cold
+// value are read ahead beside the event loop, within the bandwidth limit, and the server's own
+// MIGRATE transfers the key, which stays here until the target has acknowledged it. Thread: main.
+// Decision: docs/adr/0021.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "blocks/block_pool.h"
+#include "cluster/probe.h"
+#include "vk/api.h"
+#include "vk/string.h"
+
+namespace flash::cluster {
+
+class Migration : public std::enable_shared_from_this<Migration> {
+ public:
+  struct Request {
+    Target target;
+    std::string db;
+    uint64_t timeout_ms = 0;
+    bool copy = false;
+    bool replace = false;
+    std::vector<vk::String> keys;
+  };
+
+  Migration(Request request, ValkeyModuleCtx* ctx);
+
+  /// Works from timers until it is done.
+  void Start(ValkeyModuleCtx* ctx);
+  /// All of it, waiting on this thread.
+  void RunNow(ValkeyModuleCtx* ctx);
+
+  [[nodiscard]] bool done() const { return done_; }
+  /// "OK", "NOKEY", or an error.
+  [[nodiscard]] const std::string& answer() const { return answer_; }
+
+ private:
+  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
+  void ArmTimer(ValkeyModuleCtx* ctx);
+  /// True: there is more to do at once.
+  bool Step(ValkeyModuleCtx* ctx);
+  /// False: the target cannot take the keys, and it is over.
+  [[nodiscard]] bool MayGo(ValkeyModuleCtx* ctx);
+  /// Bytes on flash that the keys' values have, about.
+  [[nodiscard]] uint64_t ColdBytes(ValkeyModuleCtx* ctx) const;
+  /// Begins to read ahead what is cold of the next key. False: there is nothing to wait for.
+  bool ReadAhead(ValkeyModuleCtx* ctx);
+  void Transfer(ValkeyModuleCtx* ctx);
+  void End(std::string answer);
+
+  const Request request_;
+  const int db_;
+  std::shared_ptr<Probe> probe_;
+  blocks::Fetch pins_;
+  size_t next_ = 0;
+  size_t moved_ = 0;
+  bool asked_ = false;  // The target's answer was looked at.
+  bool ahead_ = false;  // The next key was read ahead, or need not be.
+  bool waits_here_ = false;
+  bool done_ = false;
+  uint64_t began_us_ = 0;
+  uint64_t free_from_us_ = 0;  // The bandwidth limit allows the next key then.
+  std::string answer_;
+};
+
+}  // namespace flash::cluster
