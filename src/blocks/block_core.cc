@@ -31,7 +31,7 @@ void BlockCore::Count(BlockId id, bool in) {
   const BlockState state = table_.StateOf(id);
   const bool demoting = state == BlockState::kDemoting;
   sums_.hot += delta;
-  sums_.hot_peak = std::max(sums_.hot_peak, sums_.hot);
+  NotePeak();
   if (demoting) sums_.demoting += delta;
   if (pinned) {
     sums_.pinned += delta;

@@ -5,6 +5,7 @@
 // main; CopyInChild's way through it also in a forked child.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
 
@@ -20,7 +21,7 @@ class BlockCore {
   /// Charges of hot blocks, in bytes.
   struct Sums {
     uint64_t hot = 0;
-    uint64_t hot_peak = 0;  ///< Most that `hot` was since ResetPeak.
+    uint64_t hot_peak = 0;  ///< Most of it and of what is held, since ResetPeak.
     uint64_t pinned = 0;
     uint64_t demoting = 0;
     uint64_t load = 0;       ///< Hot and not pinned: what the cache bound is about.
@@ -46,7 +47,12 @@ class BlockCore {
   [[nodiscard]] S3Fifo& fifo() { return fifo_; }
   [[nodiscard]] const S3Fifo& fifo() const { return fifo_; }
   [[nodiscard]] const Sums& sums() const { return sums_; }
-  void ResetPeak() { sums_.hot_peak = sums_.hot; }
+  /// RAM taken beside blocks, for the peak.
+  void SetHeld(uint64_t bytes) {
+    held_ = bytes;
+    NotePeak();
+  }
+  void ResetPeak() { sums_.hot_peak = sums_.hot + held_; }
 
   // --- Life
   // ---------------------------------------------------------------------------------------
@@ -149,6 +155,7 @@ class BlockCore {
   void TurnCold(BlockId id, HotBlock* hot, store::Place place);
   void NoteTemperature(BlockId id, BlockOwner* owner, bool cold);
   void RefreshPinBytes(BlockId id);
+  void NotePeak() { sums_.hot_peak = std::max(sums_.hot_peak, sums_.hot + held_); }
   Queue DropTicket(BlockId id);
   [[nodiscard]] uint64_t HoldersOf(BlockId id) const;
 
@@ -161,6 +168,7 @@ class BlockCore {
   std::unordered_map<BlockId, Hold> holds_;              // Blocks with Flag::kHeld.
   std::unordered_map<BlockId, uint32_t> extra_holders_;  // Blocks with Flag::kShared.
   uint64_t pin_bytes_ = 0;
+  uint64_t held_ = 0;
   uint64_t cold_single_blocks_ = 0;
   uint64_t evictions_ = 0;
   uint64_t demotions_ = 0;

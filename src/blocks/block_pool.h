@@ -64,7 +64,8 @@ class BlockPool {
   struct Stats {
     uint64_t cache_bytes = 0;          // The bound.
     uint64_t hot_bytes = 0;            // Payload and header of hot blocks.
-    uint64_t hot_bytes_peak = 0;       // Most of them since the bound was set.
+    uint64_t held_bytes = 0;           // Beside blocks, see HoldBytes.
+    uint64_t hot_bytes_peak = 0;       // Most of both since the bound was set.
     uint64_t pinned_bytes = 0;         // Part of hot_bytes, exempt from the bound.
     uint64_t demoting_bytes = 0;       // Part of hot_bytes.
     uint64_t table_bytes = 0;          // The block table itself.
@@ -267,6 +268,9 @@ class BlockPool {
 
   // --- Settings and events ---
 
+  /// `bytes` more (fewer, where negative) of RAM are taken beside blocks by values under
+  /// construction, and by blocks that they have pinned; the bound counts both as if they were hot.
+  virtual void HoldBytes(int64_t bytes, int64_t pinned_bytes) = 0;
   virtual void SetCacheBytes(uint64_t bytes) = 0;
   /// Lowers the effective cache bound while the server itself is short of memory; 0: no limit.
   virtual void SetPressureLimit(uint64_t bytes) = 0;

@@ -20,9 +20,16 @@ class CacheBound {
 
   /// The setting, whatever the pressure.
   [[nodiscard]] uint64_t cache_bytes() const { return cache_bytes_; }
+  /// RAM that values under construction take beside blocks, and in blocks that they have pinned; it
+  /// counts as if it were hot.
+  void SetHeld(uint64_t bytes) { held_bytes_ = bytes; }
+  [[nodiscard]] uint64_t held_bytes() const { return held_bytes_; }
+
   /// Above it blocks have to leave.
   [[nodiscard]] uint64_t high_mark() const {
-    return pressure_bytes_ == 0 ? cache_bytes_ : std::min(cache_bytes_, pressure_bytes_);
+    const uint64_t bound =
+        pressure_bytes_ == 0 ? cache_bytes_ : std::min(cache_bytes_, pressure_bytes_);
+    return bound - std::min(held_bytes_, bound / 2);
   }
   /// Above it nothing comes in.
   [[nodiscard]] uint64_t hard_mark() const { return high_mark() + high_mark() / 10; }
@@ -30,6 +37,7 @@ class CacheBound {
  private:
   uint64_t cache_bytes_;
   uint64_t pressure_bytes_ = 0;
+  uint64_t held_bytes_ = 0;
 };
 
 }  // namespace flash::blocks

@@ -209,6 +209,12 @@ void TieredPool::WaitForRoom(uint64_t bytes, RoomWaiter* waiter) {
 
 // --- Settings and events ---
 
+void TieredPool::HoldBytes(int64_t bytes, int64_t pinned_bytes) {
+  stats_.held_bytes += static_cast<uint64_t>(bytes);
+  core_.SetHeld(stats_.held_bytes);
+  bound_.SetHeld(bound_.held_bytes() + static_cast<uint64_t>(bytes + pinned_bytes));
+}
+
 void TieredPool::SetCacheBytes(uint64_t bytes) {
   if (bytes == bound_.cache_bytes()) return;
   bound_.SetCacheBytes(bytes);

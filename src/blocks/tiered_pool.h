@@ -103,6 +103,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
                   uint64_t timeout_us) override;
   [[nodiscard]] bool WantsDrive() const override;
 
+  void HoldBytes(int64_t bytes, int64_t pinned_bytes) override;
   void SetCacheBytes(uint64_t bytes) override;
   void SetPressureLimit(uint64_t bytes) override { bound_.SetPressureLimit(bytes); }
   void SetFreesPending(std::function<bool()> pending) override {

@@ -69,7 +69,9 @@ Outcome Store(Context& ctx, const Members& members, const char* event) {
     pairs.emplace_back(small ? WithoutMinusZero(score) : score, base::AsBytes(member));
   }
   uint64_t word = 0;
-  ZSetValue(server::TheEnv(), &word).Build(pairs, BytesOf(members) > ToFlashFrom());
+  const Result<void> built =
+      ZSetValue(server::TheEnv(), &word).Build(pairs, BytesOf(members) > ToFlashFrom());
+  if (!built) return ctx.ReplyReadFailure(built.code());
   destination.Replace(values::CollectionKind::kZSet, word);
   const std::array<KeyChange, 1> changes = {{{name, event, kZSetClass}}};
   ctx.Commit({}, changes);

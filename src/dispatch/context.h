@@ -159,6 +159,9 @@ class Context {
   /// Of a parser: the message is the whole reply.
   Outcome ReplyError(const Error& error) { return ReplyError(error.message.c_str()); }
   Outcome ReplyWrongArity();
+  /// What could not be read from flash, or found no room there: nothing was changed.
+  Outcome ReplyReadFailure(Code code);
+  Outcome ReplyFull();
   /// `ERR invalid expire time in '<command>' command`.
   Outcome ReplyInvalidExpire();
 
@@ -180,8 +183,6 @@ class Context {
   static void SetPoolQuiet(bool quiet);
   Outcome Close(Need::Kind kind);
   [[nodiscard]] bool CanReadAll(std::span<const values::StringValue> wanted) const;
-  Outcome ReplyReadFailure(Code code);
-  Outcome ReplyFull();
 
   ValkeyModuleCtx* ctx_;
   ValkeyModuleString** argv_;

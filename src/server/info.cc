@@ -57,6 +57,7 @@ void AddCache(Fields& fields, const blocks::BlockPool::Stats& pool,
   fields.Add("cache_misses", pool.misses);
   fields.AddRatio("cache_hit_ratio", pool.hits, pool.hits + pool.misses);
   fields.Add("cache_size_bytes", pool.hot_bytes);
+  fields.Add("held_bytes", pool.held_bytes);
   fields.Add("hot_bytes_peak", pool.hot_bytes_peak);
   fields.Add("cache_capacity_bytes", pool.cache_bytes);
   fields.Add("cache_pressure_limit_bytes", PressureLimitInForce());

@@ -20,11 +20,23 @@ values::Env MakeEnv() {
   return env;
 }
 
+values::Env& MutableEnv() {
+  static values::Env env = MakeEnv();
+  return env;
+}
+
 }  // namespace
 
-const values::Env& TheEnv() {
-  static const values::Env env = MakeEnv();
-  return env;
+const values::Env& TheEnv() { return MutableEnv(); }
+
+bool AdoptHashSeed(uint64_t seed) {
+  const auto& blocks = Engine::Get().pool().stats().blocks;
+  constexpr auto kFree = static_cast<size_t>(blocks::BlockState::kFree);
+  for (size_t state = 0; state < blocks.size(); ++state) {
+    if (state != kFree && blocks[state] != 0) return false;
+  }
+  MutableEnv().hash_seed = seed;
+  return true;
 }
 
 values::Strings& TheStrings() {

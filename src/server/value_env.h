@@ -15,6 +15,11 @@ namespace flash::server {
 /// What every collection works with.
 [[nodiscard]] const values::Env& TheEnv();
 
+/// From now on hashes are keyed as they were where the data that begins to load was saved, so that
+/// its collections come in the order of their trees. Only while there is no block yet, or the order
+/// of what there is would be another one; false: so it stays as it was.
+bool AdoptHashSeed(uint64_t seed);
+
 /// All strings, over the engine's pool.
 [[nodiscard]] values::Strings& TheStrings();
 

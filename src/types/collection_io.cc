@@ -90,6 +90,11 @@ bool ChunkReader::NeedChunk() {
   return true;
 }
 
+void ChunkReader::Forget() {
+  while (chunks_.size() > 1) chunks_.pop_front();
+  long_elements_.clear();
+}
+
 std::optional<Bytes> ChunkReader::NextLong(uint64_t length) {
   if (io_ == nullptr || !rest_.empty() || length > kElementsMax) return std::nullopt;
   std::string& element = long_elements_.emplace_back();
@@ -107,7 +112,6 @@ std::optional<Bytes> ChunkReader::Next() {
   if (!NeedChunk()) return std::nullopt;
   const std::optional<uint64_t> length = base::TakeVarint(&rest_);
   if (!length) return std::nullopt;
-  bytes_ += *length;
   if (*length > kChunkBytes) return NextLong(*length);
   if (*length > rest_.size()) return std::nullopt;
   const Bytes element = rest_.first(*length);
@@ -119,7 +123,6 @@ std::optional<double> ChunkReader::NextScore() {
   if (!NeedChunk() || rest_.size() < sizeof(double)) return std::nullopt;
   const double score = base::LoadLe<double>(rest_.data());
   rest_ = rest_.subspan(sizeof(double));
-  bytes_ += sizeof(double);
   if (std::isnan(score)) return std::nullopt;
   return score;
 }
@@ -174,13 +177,10 @@ Result<void> CopyElement(const Element& element, const PartReader& read, std::st
 // --- Loading
 // ----------------------------------------------------------------------------------------
 
-Result<bool> MakeRoomToLoad(uint64_t bytes) {
-  blocks::BlockPool& pool = server::Engine::Get().pool();
-  if (pool.Admit(bytes)) return false;
-  const uint64_t wanted = std::min(bytes, pool.stats().cache_bytes / 4);
-  const auto admit = [&] { return pool.Admit(wanted); };
-  if (!AwaitRoomToLoad(wanted, admit) && !MustLoad(bytes)) return Code::kNoSpace;
-  return wanted < bytes;
+std::string LoadReasonOf(const Error& why) {
+  if (!why.message.empty()) return why.message;
+  if (why.code == Code::kNoSpace) return kNoRoomToLoad;
+  return "what it had put on flash a moment ago could not be read";
 }
 
 void* FailLoad(ValkeyModuleIO* io, const char* type, const std::string& why) {

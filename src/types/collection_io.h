@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "server/freeing.h"
 #include "types/save_support.h"
 #include "values/collection.h"
 
@@ -56,7 +57,7 @@ class ChunkWriter {
   uint64_t long_left_ = 0;  // Bytes to come of an element that is too long for a chunk.
 };
 
-/// Reads them back. What it returns lives as long as the reader.
+/// Reads them back. What it returns lives until Forget.
 class ChunkReader {
  public:
   explicit ChunkReader(ValkeyModuleIO* io) : io_(io) {}
@@ -67,8 +68,8 @@ class ChunkReader {
   [[nodiscard]] std::optional<double> NextScore();
   /// Nothing is left of the last chunk.
   [[nodiscard]] bool at_end() const { return rest_.empty(); }
-  /// All bytes of elements read so far.
-  [[nodiscard]] uint64_t bytes() const { return bytes_; }
+  /// What was returned so far is not needed any more.
+  void Forget();
 
  private:
   [[nodiscard]] bool NeedChunk();
@@ -77,7 +78,6 @@ class ChunkReader {
   std::deque<LoadedBuffer> chunks_;
   std::deque<std::string> long_elements_;
   Bytes rest_;
-  uint64_t bytes_ = 0;
 };
 
 /// Calls `visit(const values::EntryView&)` for every entry of a collection in its order, hot or
@@ -101,12 +101,25 @@ using PartReader = std::function<Result<void>(const values::Element& element,
 [[nodiscard]] Result<void> CopyElement(const values::Element& element, const PartReader& read,
                                        std::string* into);
 
-/// Waits until about `bytes` more fit, or a good part of a cache that is too small for them.
-/// Returns whether leaves should go straight to flash. Errors: kNoSpace.
-[[nodiscard]] Result<bool> MakeRoomToLoad(uint64_t bytes);
-
 /// Logs why a value cannot be loaded; null, for the callback to return.
 void* FailLoad(ValkeyModuleIO* io, const char* type, const std::string& why);
+
+/// For people: no room, a message that came with the error, or that flash could not be read.
+[[nodiscard]] std::string LoadReasonOf(const Error& why);
+
+/// The word of what `builder` built; or 0, after logging, where `outcome` or its end is an error,
+/// and what there was is freed. `repeated`: what kInvalid means.
+template <typename Builder>
+[[nodiscard]] uint64_t FinishLoad(ValkeyModuleIO* io, const char* type, Builder* builder,
+                                  Result<void> outcome, const char* repeated) {
+  Result<uint64_t> word = outcome ? builder->Finish() : Result<uint64_t>(outcome.error());
+  if (word) return *word;
+  for (const uint64_t rest : builder->Abandon()) server::FreeCollection(builder->kind(), rest);
+  const Error& why = word.error();
+  FailLoad(io, type,
+           why.code == Code::kInvalid && why.message.empty() ? repeated : LoadReasonOf(why));
+  return 0;
+}
 
 /// In place of a number of elements: the value could not be read when it was saved.
 inline constexpr uint64_t kUnreadableCount = UINT64_MAX;

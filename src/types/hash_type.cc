@@ -3,19 +3,18 @@
 // Threads: collection_type.h.
 #include "types/hash_type.h"
 
-#include <algorithm>
 #include <vector>
 
 #include "types/collection_type.h"
 #include "types/loading.h"
-#include "values/hash_value.h"
+#include "values/value_builders.h"
 
 namespace flash::types {
 namespace {
 
 using values::EntryView;
+using values::HashBuilder;
 using values::HashEntry;
-using values::HashValue;
 
 constexpr const char* kName = "flashhsh1";
 
@@ -35,46 +34,23 @@ Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
   return CopyElement(pair.value, read, &arguments->emplace_back());
 }
 
-/// Fields of a damaged input may come twice; a hash has each once.
-bool AreDistinct(const std::vector<HashValue::Pair>& pairs) {
-  std::vector<std::string_view> fields;
-  fields.reserve(pairs.size());
-  for (const HashValue::Pair& pair : pairs) fields.push_back(base::AsText(pair.first));
-  std::sort(fields.begin(), fields.end());
-  return std::adjacent_find(fields.begin(), fields.end()) == fields.end();
-}
-
-uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<HashValue::Pair>& pairs, uint64_t bytes) {
-  if (!AreDistinct(pairs)) {
-    FailLoad(io, kName, "it is damaged: a field comes twice");
-    return 0;
-  }
-  const Result<bool> to_flash = MakeRoomToLoad(bytes);
-  if (!to_flash) {
-    FailLoad(io, kName, kNoRoomToLoad);
-    return 0;
-  }
-  uint64_t word = 0;
-  HashValue(server::TheEnv(), &word).Build(pairs, *to_flash);
-  return word;
-}
+constexpr const char* kRepeated = "it is damaged: a field comes twice";
 
 uint64_t Load(ValkeyModuleIO* io, ChunkReader* reader, uint64_t count) {
-  std::vector<HashValue::Pair> pairs;
-  for (uint64_t i = 0; i < count; ++i) {
+  LoadPlacer placer;
+  HashBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  for (uint64_t i = 0; i < count && outcome; ++i) {
     const std::optional<Bytes> field = reader->Next();
     const std::optional<Bytes> value = field ? reader->Next() : std::nullopt;
-    if (!value) {
-      FailLoad(io, kName, "it is damaged: fields are missing");
-      return 0;
-    }
-    pairs.emplace_back(*field, *value);
+    outcome = value ? builder.Add(*field, *value)
+                    : Error{Code::kInvalid, "it is damaged: fields are missing"};
+    reader->Forget();
   }
-  if (!reader->at_end()) {
-    FailLoad(io, kName, "it is damaged: more follows its fields");
-    return 0;
+  if (outcome && !reader->at_end()) {
+    outcome = Error{Code::kInvalid, "it is damaged: more follows its fields"};
   }
-  return BuildFrom(io, pairs, reader->bytes());
+  return FinishLoad(io, kName, &builder, outcome, kRepeated);
 }
 
 /// The next of the older module's strings: four bytes of length, and the bytes.
@@ -87,6 +63,8 @@ std::optional<Bytes> NextOlder(Bytes* rest) {
   return bytes;
 }
 
+constexpr const char* kUnfit = "it is damaged: fields do not fit their buffer";
+
 uint64_t LoadOlder(ValkeyModuleIO* io) {
   const LoadedBuffer buffer(io);
   if (!buffer.ok()) return 0;
@@ -96,18 +74,16 @@ uint64_t LoadOlder(ValkeyModuleIO* io) {
     count = base::LoadLe<uint32_t>(rest.data());
     rest = rest.subspan(sizeof(count));
   }
-  std::vector<HashValue::Pair> pairs;
-  for (uint32_t i = 0; i < count; ++i) {
+  LoadPlacer placer;
+  HashBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  for (uint32_t i = 0; i < count && outcome; ++i) {
     const std::optional<Bytes> field = NextOlder(&rest);
     const std::optional<Bytes> value = field ? NextOlder(&rest) : std::nullopt;
-    if (!value) break;
-    pairs.emplace_back(*field, *value);
+    outcome = value ? builder.Add(*field, *value) : Error{Code::kInvalid, kUnfit};
   }
-  if (pairs.empty() || pairs.size() != count || !rest.empty()) {
-    FailLoad(io, kName, "it is damaged: fields do not fit their buffer");
-    return 0;
-  }
-  return BuildFrom(io, pairs, buffer.bytes().size());
+  if (outcome && (count == 0 || !rest.empty())) outcome = Error{Code::kInvalid, kUnfit};
+  return FinishLoad(io, kName, &builder, outcome, kRepeated);
 }
 
 constexpr CollectionTypeSpec kSpec = {

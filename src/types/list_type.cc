@@ -7,13 +7,13 @@
 
 #include "types/collection_type.h"
 #include "types/loading.h"
-#include "values/list_value.h"
+#include "values/value_builders.h"
 
 namespace flash::types {
 namespace {
 
 using values::EntryView;
-using values::ListValue;
+using values::ListBuilder;
 
 constexpr const char* kName = "flashlst1";
 
@@ -28,51 +28,34 @@ Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
   return CopyElement(values::ParseListEntry(entry), read, &arguments->emplace_back());
 }
 
-uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<Bytes>& elements, uint64_t bytes) {
-  const Result<bool> to_flash = MakeRoomToLoad(bytes);
-  if (!to_flash) {
-    FailLoad(io, kName, kNoRoomToLoad);
-    return 0;
-  }
-  uint64_t word = 0;
-  ListValue(server::TheEnv(), &word).Build(elements, *to_flash);
-  return word;
-}
-
 uint64_t Load(ValkeyModuleIO* io, ChunkReader* reader, uint64_t count) {
-  std::vector<Bytes> elements;
-  for (uint64_t i = 0; i < count; ++i) {
+  LoadPlacer placer;
+  ListBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  for (uint64_t i = 0; i < count && outcome; ++i) {
     const std::optional<Bytes> element = reader->Next();
-    if (!element) {
-      FailLoad(io, kName, "it is damaged: elements are missing");
-      return 0;
-    }
-    elements.push_back(*element);
+    outcome = element ? builder.Add(*element)
+                      : Error{Code::kInvalid, "it is damaged: elements are missing"};
+    reader->Forget();
   }
-  if (!reader->at_end()) {
-    FailLoad(io, kName, "it is damaged: more follows its elements");
-    return 0;
+  if (outcome && !reader->at_end()) {
+    outcome = Error{Code::kInvalid, "it is damaged: more follows its elements"};
   }
-  return BuildFrom(io, elements, reader->bytes());
+  return FinishLoad(io, kName, &builder, outcome, "");
 }
 
 uint64_t LoadOlder(ValkeyModuleIO* io) {
   const uint64_t count = ValkeyModule_LoadUnsigned(io);
   if (ValkeyModule_IsIOError(io) != 0) return 0;
-  std::deque<LoadedBuffer> buffers;
-  std::vector<Bytes> elements;
-  uint64_t bytes = 0;
-  for (uint64_t i = 0; i < count; ++i) {
-    const LoadedBuffer& buffer = buffers.emplace_back(io);
-    if (!buffer.ok()) return 0;
-    elements.push_back(buffer.bytes());
-    bytes += buffer.bytes().size();
+  LoadPlacer placer;
+  ListBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  if (count == 0) outcome = Error{Code::kInvalid, "it is damaged: no elements"};
+  for (uint64_t i = 0; i < count && outcome; ++i) {
+    const LoadedBuffer buffer(io);
+    outcome = buffer.ok() ? builder.Add(buffer.bytes()) : Error{Code::kInvalid, "it ends early"};
   }
-  if (elements.empty()) {
-    FailLoad(io, kName, "it is damaged: no elements");
-    return 0;
-  }
-  return BuildFrom(io, elements, bytes);
+  return FinishLoad(io, kName, &builder, outcome, "");
 }
 
 constexpr CollectionTypeSpec kSpec = {

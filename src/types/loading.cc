@@ -10,6 +10,7 @@
 #include "server/events.h"
 #include "server/freeing.h"
 #include "server/load_state.h"
+#include "server/value_env.h"
 #include "vk/log.h"
 
 namespace flash::types {
@@ -18,6 +19,10 @@ namespace {
 constexpr uint64_t kBeyondDivisor = 8;
 constexpr uint64_t kBeyondBytes = 64 * kMiB;
 constexpr uint64_t kTellEveryUs = 10'000'000;
+/// What a value may keep in RAM while it is put in order: more of it means fewer runs to merge.
+constexpr uint64_t kHeldShare = 8;
+constexpr uint64_t kHeldBytesMin = 256 * kKiB;
+constexpr uint64_t kHeldBytesMax = 16 * kMiB;
 
 bool FitsBeyond(uint64_t bytes) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
@@ -54,6 +59,58 @@ bool MustLoad(uint64_t bytes) {
   // A replica that clients may write to cannot be told from its primary's stream here.
   return server::HasAnyFlag(VALKEYMODULE_CTX_FLAGS_REPLICA) &&
          server::HasAnyFlag(VALKEYMODULE_CTX_FLAGS_READONLY);
+}
+
+// --- LoadPlacer
+// -----------------------------------------------------------------------------------
+
+Result<BlockId> LoadPlacer::Place(Bytes payload, values::Family* family) {
+  blocks::BlockPool& pool = server::Engine::Get().pool();
+  BlockId id = kNoBlock;
+  const auto place_hot = [&] {
+    Result<void> admitted = pool.Admit(payload.size());
+    if (admitted) id = values::MakeHot(server::TheEnv().store, payload, family);
+    return admitted;
+  };
+  const auto place = [&]() -> Result<void> {
+    if (place_hot()) return {};
+    const Result<BlockId> created = pool.CreateCold(payload, family);
+    if (created) {
+      id = *created;
+      return {};
+    }
+    // With a full tier, RAM is the only place: perhaps something can still leave it.
+    if (created.code() == Code::kBusy) return Code::kBusy;
+    return place_hot();
+  };
+  if (place() || AwaitRoomToLoad(payload.size(), place)) return id;
+  if (!MustLoad(payload.size())) return Code::kNoSpace;
+  return values::MakeHot(server::TheEnv().store, payload, family);
+}
+
+Result<void> LoadPlacer::AwaitRoom(uint64_t bytes) {
+  blocks::BlockPool& pool = server::Engine::Get().pool();
+  const auto admit = [&] { return pool.Admit(bytes); };
+  if (admit() || AwaitRoomToLoad(bytes, admit) || MustLoad(bytes)) return {};
+  return Code::kNoSpace;
+}
+
+uint64_t LoadPlacer::memory_bytes_max() const {
+  const uint64_t cache_bytes = server::Engine::Get().settings().cache_size_bytes;
+  return std::clamp(cache_bytes / kHeldShare, kHeldBytesMin, kHeldBytesMax);
+}
+
+void LoadPlacer::Hold(uint64_t bytes, uint64_t pinned_bytes) {
+  if (bytes == held_bytes_ && pinned_bytes == pinned_bytes_) return;
+  blocks::BlockPool& pool = server::Engine::Get().pool();
+  const bool more = bytes + pinned_bytes > held_bytes_ + pinned_bytes_;
+  pool.HoldBytes(static_cast<int64_t>(bytes - held_bytes_),
+                 static_cast<int64_t>(pinned_bytes - pinned_bytes_));
+  held_bytes_ = bytes;
+  pinned_bytes_ = pinned_bytes;
+  // Blocks make room, if they can; where nothing can leave, so be it.
+  const auto fits = [&] { return pool.Admit(1); };
+  if (more && !fits()) static_cast<void>(AwaitRoomToLoad(1, fits).ok());
 }
 
 }  // namespace flash::types

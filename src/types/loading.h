@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "blocks/block_pool.h"
+#include "values/block_placer.h"
 
 namespace flash::types {
 
@@ -27,5 +28,25 @@ inline constexpr const char* kNoRoomToLoad =
 /// cache's size or 64 MiB) may be beyond the bound, or what one server held could not be loaded by
 /// the next.
 [[nodiscard]] bool MustLoad(uint64_t bytes);
+
+/// Places the blocks of a value that is loaded: hot while there is room, else straight to flash,
+/// waiting for it; in RAM beyond the bound where MustLoad says so.
+class LoadPlacer final : public values::BlockPlacer {
+ public:
+  LoadPlacer() = default;
+  LoadPlacer(const LoadPlacer&) = delete;
+  LoadPlacer& operator=(const LoadPlacer&) = delete;
+  ~LoadPlacer() override { Hold(0, 0); }
+
+  [[nodiscard]] Result<BlockId> Place(Bytes payload, values::Family* family) override;
+  [[nodiscard]] Result<void> AwaitRoom(uint64_t bytes) override;
+  [[nodiscard]] uint64_t memory_bytes_max() const override;
+  void Hold(uint64_t bytes, uint64_t pinned_bytes) override;
+  [[nodiscard]] blocks::WaitCause cause() const override { return blocks::WaitCause::kLoading; }
+
+ private:
+  uint64_t held_bytes_ = 0;
+  uint64_t pinned_bytes_ = 0;
+};
 
 }  // namespace flash::types

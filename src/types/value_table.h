@@ -16,10 +16,13 @@ namespace flash::types {
 
 /// In place of a value's length or count: the value is in the table, its number follows.
 inline constexpr uint64_t kInTableMark = UINT64_MAX - 1;
+/// In place of the table's size: the seed of the hashes follows, then the size, 0 for no table.
+inline constexpr uint64_t kSeedMark = UINT64_MAX - 2;
 
 // --- Saving
 
-/// Writes the table of what is cold now; nothing if that is nothing. From aux_save.
+/// Writes how hashes are keyed here, and the table of what is cold now; nothing where there is no
+/// value. From aux_save.
 void SaveValueTable(ValkeyModuleIO* io);
 /// Refers to the value of this block by its number in the table that was written before the keys.
 /// False: it is not there, write it.

@@ -6,6 +6,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "server/freeing.h"
+#include "server/value_env.h"
 #include "types/collection_io.h"
 #include "types/type_registry.h"
 #include "types/value_table.h"
@@ -91,7 +93,15 @@ bool LoadChunk(ValkeyModuleIO* io, Bytes bytes, uint64_t count, bool* ended) {
 }
 
 bool LoadChunks(ValkeyModuleIO* io) {
-  const uint64_t count = ValkeyModule_LoadUnsigned(io);
+  uint64_t count = ValkeyModule_LoadUnsigned(io);
+  if (count == kSeedMark && ValkeyModule_IsIOError(io) == 0) {
+    const uint64_t seed = ValkeyModule_LoadUnsigned(io);
+    count = ValkeyModule_LoadUnsigned(io);
+    if (ValkeyModule_IsIOError(io) != 0) return false;
+    server::FinishFreesWhileLoading();
+    server::AdoptHashSeed(seed);
+    if (count == 0) return true;
+  }
   if (ValkeyModule_IsIOError(io) != 0) return false;
   if (count == 0 || count > kValuesMax) return Fail(io, "it is damaged: impossible size");
   for (bool ended = false; !ended;) {

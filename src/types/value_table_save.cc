@@ -5,11 +5,13 @@
 // left to its key, which fails the save. Thread: main, or the only one of a forked child.
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "io/flash_file.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "server/value_env.h"
 #include "types/block_numbers.h"
 #include "types/save_support.h"
 #include "types/type_registry.h"
@@ -165,12 +167,19 @@ void SaveValueTable(ValkeyModuleIO* io) {
   ForgetValueTable();
   if (!server::Engine::IsOpen()) return;
   blocks::BlockPool& pool = server::Engine::Get().pool();
-  if (!pool.tiering() || pool.stats().cold_single_blocks == 0 || !CanVisitForSave()) return;
-  auto found = std::make_unique<BlockNumbers>(pool.block_ids_end());
-  FindValues({&pool, found.get()});
-  const uint64_t count = found->Number();
-  if (count == 0) return;
+  const auto& blocks = pool.stats().blocks;
+  if (std::accumulate(blocks.begin() + 1, blocks.end(), uint64_t{0}) == 0) return;
+  ValkeyModule_SaveUnsigned(io, kSeedMark);
+  ValkeyModule_SaveUnsigned(io, server::TheEnv().hash_seed);
+  std::unique_ptr<BlockNumbers> found;
+  uint64_t count = 0;
+  if (pool.tiering() && pool.stats().cold_single_blocks != 0 && CanVisitForSave()) {
+    found = std::make_unique<BlockNumbers>(pool.block_ids_end());
+    FindValues({&pool, found.get()});
+    count = found->Number();
+  }
   ValkeyModule_SaveUnsigned(io, count);
+  if (count == 0) return;
   TableWriter(io, pool, found.get()).Run();
   numbers = found.release();
 }

@@ -9,13 +9,13 @@
 
 #include "types/collection_type.h"
 #include "types/loading.h"
-#include "values/zset_value.h"
+#include "values/value_builders.h"
 
 namespace flash::types {
 namespace {
 
 using values::EntryView;
-using values::ZSetValue;
+using values::ZSetBuilder;
 
 constexpr const char* kName = "flashzst1";
 
@@ -39,67 +39,47 @@ Result<void> EntryArguments(const EntryView& entry, const PartReader& read,
   return CopyElement(values::ParseMember(entry), read, &arguments->emplace_back());
 }
 
-/// Members of a damaged input may come twice; a set has each once.
-bool AreDistinct(const std::vector<ZSetValue::Pair>& pairs) {
-  std::vector<std::string_view> members;
-  members.reserve(pairs.size());
-  for (const ZSetValue::Pair& pair : pairs) members.push_back(base::AsText(pair.second));
-  std::sort(members.begin(), members.end());
-  return std::adjacent_find(members.begin(), members.end()) == members.end();
-}
-
-uint64_t BuildFrom(ValkeyModuleIO* io, const std::vector<ZSetValue::Pair>& pairs, uint64_t bytes) {
-  if (!AreDistinct(pairs)) {
-    FailLoad(io, kName, "it is damaged: a member comes twice");
-    return 0;
-  }
-  const Result<bool> to_flash = MakeRoomToLoad(2 * bytes);  // Members are in both trees.
-  if (!to_flash) {
-    FailLoad(io, kName, kNoRoomToLoad);
-    return 0;
-  }
-  uint64_t word = 0;
-  ZSetValue(server::TheEnv(), &word).Build(pairs, *to_flash);
-  return word;
-}
+constexpr const char* kUnordered = "it is damaged: a member comes twice, or in the wrong place";
 
 uint64_t Load(ValkeyModuleIO* io, ChunkReader* reader, uint64_t count) {
-  std::vector<ZSetValue::Pair> pairs;
-  for (uint64_t i = 0; i < count; ++i) {
+  LoadPlacer placer;
+  ZSetBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  for (uint64_t i = 0; i < count && outcome; ++i) {
     const std::optional<double> score = reader->NextScore();
     const std::optional<Bytes> member = score ? reader->Next() : std::nullopt;
-    if (!member) {
-      FailLoad(io, kName, "it is damaged: members are missing");
-      return 0;
-    }
-    pairs.emplace_back(*score, *member);
+    outcome = member ? builder.Add(*score, *member)
+                     : Error{Code::kInvalid, "it is damaged: members are missing"};
+    reader->Forget();
   }
-  if (!reader->at_end()) {
-    FailLoad(io, kName, "it is damaged: more follows its members");
-    return 0;
+  if (outcome && !reader->at_end()) {
+    outcome = Error{Code::kInvalid, "it is damaged: more follows its members"};
   }
-  return BuildFrom(io, pairs, reader->bytes());
+  return FinishLoad(io, kName, &builder, outcome, kUnordered);
 }
 
+/// The older module did not write them in order: all are read first.
 uint64_t LoadOlder(ValkeyModuleIO* io) {
   const uint64_t count = ValkeyModule_LoadUnsigned(io);
   if (ValkeyModule_IsIOError(io) != 0) return 0;
   std::deque<LoadedBuffer> buffers;
-  std::vector<ZSetValue::Pair> pairs;
-  uint64_t bytes = 0;
+  std::vector<std::pair<double, std::string_view>> pairs;
   for (uint64_t i = 0; i < count; ++i) {
     const double score = ValkeyModule_LoadDouble(io);
     const LoadedBuffer& buffer = buffers.emplace_back(io);
     if (!buffer.ok()) return 0;
     // The older module could store NaN, which no command of ours makes: it counts as 0.
-    pairs.emplace_back(std::isnan(score) ? 0.0 : score + 0.0, buffer.bytes());
-    bytes += buffer.bytes().size() + sizeof(double);
+    pairs.emplace_back(std::isnan(score) ? 0.0 : score + 0.0, base::AsText(buffer.bytes()));
   }
-  if (pairs.empty()) {
-    FailLoad(io, kName, "it is damaged: no members");
-    return 0;
+  std::sort(pairs.begin(), pairs.end());
+  LoadPlacer placer;
+  ZSetBuilder builder(server::TheEnv(), &placer);
+  Result<void> outcome;
+  if (pairs.empty()) outcome = Error{Code::kInvalid, "it is damaged: no members"};
+  for (const auto& [score, member] : pairs) {
+    if (outcome) outcome = builder.Add(score, base::AsBytes(member));
   }
-  return BuildFrom(io, pairs, bytes);
+  return FinishLoad(io, kName, &builder, outcome, kUnordered);
 }
 
 constexpr CollectionTypeSpec kSpec = {

@@ -23,6 +23,14 @@ void DeleteCounted(T* object) {
 
 }  // namespace
 
+void FreeAbandoned(const Env& env, CollectionKind kind, std::span<const uint64_t> words) {
+  for (uint64_t word : words) {
+    Missing missing;
+    constexpr uint32_t kAll = std::numeric_limits<uint32_t>::max();
+    FLASH_CHECK(Collection(env, kind, &word).FreeSome(kAll, &missing, true));
+  }
+}
+
 uint64_t Collection::size() const {
   if (empty()) return 0;
   return has_root() ? root()->count : LeafRef::FromWord(*word_).count();

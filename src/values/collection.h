@@ -22,6 +22,9 @@ struct Root {
 
 enum class CollectionKind : uint8_t { kHash, kList, kZSet };
 
+/// Frees at once what a builder left behind (value_builders.h), on this thread, cold or not.
+void FreeAbandoned(const Env& env, CollectionKind kind, std::span<const uint64_t> words);
+
 class Collection {
  public:
   Collection(const Env& env, CollectionKind kind, uint64_t* word)
@@ -125,6 +128,18 @@ class Collection {
   /// Sets the word to a tree that was built with `family` (which has a root already).
   void Install(Family* family, uint64_t top, uint64_t index_top, uint64_t count);
   [[nodiscard]] Family* NewFamily() const;
+  /// Makes the word what `builder` built; frees what it left behind where `outcome` or its end is
+  /// an error, which is returned.
+  template <typename Builder>
+  [[nodiscard]] Result<void> FinishBuild(Builder* builder, Result<void> outcome) {
+    Result<uint64_t> word = outcome ? builder->Finish() : Result<uint64_t>(outcome.error());
+    if (word) {
+      *word_ = *word;
+      return {};
+    }
+    FreeAbandoned(*env_, kind_, builder->Abandon());
+    return word.error();
+  }
 
   const Env* env_;
   uint64_t* word_;

@@ -171,11 +171,26 @@ void ShareEntry(const Env& env, LeafKind kind, const EntryView& entry) {
 
 ElementDraft::ElementDraft(const Env& env, Bytes bytes, Family* family) : bytes_(bytes) {
   if (bytes.size() <= env.inline_bytes_max) return;
+  Refer(env, StoreLarge(env.store, bytes, family));
+}
+
+Result<ElementDraft> ElementDraft::Place(const Env& env, Bytes bytes, Family* family,
+                                         BlockPlacer* placer) {
+  ElementDraft draft;
+  draft.bytes_ = bytes;
+  if (bytes.size() <= env.inline_bytes_max) return draft;
+  const Result<uint64_t> word = PlaceLarge(env.store, bytes, family, placer);
+  if (!word) return word.error();
+  draft.Refer(env, *word);
+  return draft;
+}
+
+void ElementDraft::Refer(const Env& env, uint64_t word) {
   large_ = true;
-  base::StoreLe<uint64_t>(ref_.data(), bytes.size());
-  base::StoreLe<uint64_t>(ref_.data() + 8, env.HashOf(bytes));
-  base::StoreLe<uint64_t>(ref_.data() + 16, StoreLarge(env.store, bytes, family));
-  std::memcpy(ref_.data() + 24, bytes.data(), kLargePrefixBytes);
+  base::StoreLe<uint64_t>(ref_.data(), bytes_.size());
+  base::StoreLe<uint64_t>(ref_.data() + 8, env.HashOf(bytes_));
+  base::StoreLe<uint64_t>(ref_.data() + 16, word);
+  std::memcpy(ref_.data() + 24, bytes_.data(), kLargePrefixBytes);
 }
 
 ElementDraft::ElementDraft(const Element& element) : bytes_(element.bytes), large_(element.large) {

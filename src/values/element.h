@@ -140,6 +140,9 @@ class ElementDraft {
   ElementDraft() = default;
   /// Copies `bytes` to blocks of `family` if they are too long for a leaf.
   ElementDraft(const Env& env, Bytes bytes, Family* family);
+  /// The same to blocks that `placer` makes. Errors: kNoSpace.
+  [[nodiscard]] static Result<ElementDraft> Place(const Env& env, Bytes bytes, Family* family,
+                                                  BlockPlacer* placer);
   /// The same content as `element`; of a large one the reference is copied and no share is taken.
   explicit ElementDraft(const Element& element);
 
@@ -148,6 +151,8 @@ class ElementDraft {
   [[nodiscard]] Element element() const { return {stored(), large_}; }
 
  private:
+  void Refer(const Env& env, uint64_t word);
+
   Bytes bytes_;
   std::array<std::byte, kLargeRefBytes> ref_;
   bool large_ = false;

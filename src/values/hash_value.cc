@@ -3,11 +3,9 @@
 // Thread: main.
 #include "values/hash_value.h"
 
-#include <algorithm>
 #include <cstring>
-#include <vector>
 
-#include "values/tree_builder.h"
+#include "values/value_builders.h"
 
 namespace flash::values {
 
@@ -121,34 +119,15 @@ bool HashValue::Erase(Bytes field) {
   return true;
 }
 
-void HashValue::Build(std::span<const Pair> pairs, bool to_flash) {
+Result<void> HashValue::Build(std::span<const Pair> pairs, bool to_flash) {
   FLASH_DCHECK(empty());
-  std::vector<std::pair<uint64_t, uint32_t>> order;
-  order.reserve(pairs.size());
-  uint64_t bytes = LeafUsed(0, 0);
-  bool large = false;
+  DirectPlacer placer(env_->store, to_flash);
+  HashBuilder builder(*env_, &placer);
+  Result<void> outcome;
   for (const Pair& pair : pairs) {
-    order.emplace_back(env_->HashOf(pair.first), static_cast<uint32_t>(order.size()));
-    bytes += pair.first.size() + pair.second.size() + 4;
-    large = large || IsLarge(pair.first) || IsLarge(pair.second);
+    if (outcome) outcome = builder.Add(pair.first, pair.second);
   }
-  if (!large && bytes <= env_->leaf_bytes_max) {
-    for (const Pair& pair : pairs) (void)Set(pair.first, pair.second);
-    return;
-  }
-  std::sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
-    if (a.first != b.first) return a.first < b.first;
-    return base::AsText(pairs[a.second].first) < base::AsText(pairs[b.second].first);
-  });
-  Family* fresh = NewFamily();
-  Install(fresh, 0, 0, pairs.size());
-  TreeBuilder builder(*env_, LeafKind::kHash, fresh, to_flash);
-  for (const auto& [hash, i] : order) {
-    const ElementDraft field(*env_, pairs[i].first, fresh);
-    const ElementDraft value(*env_, pairs[i].second, fresh);
-    builder.Append(EntryDraft::OfHash(field, value));
-  }
-  root()->tops[0] = builder.Finish();
+  return FinishBuild(&builder, outcome);
 }
 
 }  // namespace flash::values

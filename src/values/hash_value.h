@@ -47,10 +47,11 @@ class HashValue : public Collection {
     });
   }
 
-  /// A new value from distinct fields in any order; the word must be 0. `to_flash`: see
-  /// TreeBuilder; what fits one leaf is hot all the same.
+  /// A new value from distinct fields in any order; the word must be 0, and stays so upon errors,
+  /// which are those of reads. `to_flash`: see DirectPlacer; what fits one leaf is hot all the
+  /// same.
   using Pair = std::pair<Bytes, Bytes>;
-  void Build(std::span<const Pair> pairs, bool to_flash);
+  [[nodiscard]] Result<void> Build(std::span<const Pair> pairs, bool to_flash);
 
  private:
   bool Find(Bytes field, Missing* missing, Cold cold = Cold::kIsPlanned);

@@ -172,7 +172,7 @@ TEST_P(HashValueTest, BuildsFromPairsHotAndStraightToFlash) {
       std::vector<HashValue::Pair> pairs;
       for (const auto& [field, value] : model) pairs.emplace_back(AsBytes(field), AsBytes(value));
       uint64_t word = 0;
-      Hash(&word).Build(pairs, to_flash);
+      ASSERT_TRUE(Hash(&word).Build(pairs, to_flash));
       ExpectEqual(&word, model);
       for (int step = 0; step < 100; ++step) Step(&word, &model, 1000, 40);
       ExpectEqual(&word, model);

@@ -4,7 +4,6 @@
 #include "values/large_element.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "base/memory.h"
@@ -12,27 +11,44 @@
 namespace flash::values {
 namespace {
 
-BlockId StoreBlock(const LeafStore& store, Bytes bytes, Family* family) {
-  MutableBytes to_fill;
-  const BlockId id = store.Create(static_cast<uint32_t>(bytes.size()), &to_fill, family);
-  std::memcpy(to_fill.data(), bytes.data(), bytes.size());
-  return id;
+/// `make(Bytes)` makes a block of each piece.
+template <typename Make>
+Result<uint64_t> StorePieces(const LeafStore& store, Bytes bytes, Family* family,
+                             const Make& make) {
+  if (bytes.size() <= store.block_bytes_max()) {
+    const Result<BlockId> block = make(bytes);
+    if (!block) return block.error();
+    return *block << 1 | 1;
+  }
+  const uint32_t piece = std::min(kLargePieceBytes, store.block_bytes_max());
+  const size_t pieces = (bytes.size() + piece - 1) / piece;
+  auto* rope = new (base::Allocate(sizeof(LargeRope) + pieces * sizeof(BlockId))) LargeRope;
+  rope->piece_bytes = piece;
+  const auto word = reinterpret_cast<uint64_t>(rope);
+  while (!bytes.empty()) {
+    const size_t now = std::min<size_t>(piece, bytes.size());
+    const Result<BlockId> block = make(bytes.first(now));
+    if (!block) {
+      ReleaseLarge(store, word, family);
+      return block.error();
+    }
+    rope->ids()[rope->count++] = *block;
+    bytes = bytes.subspan(now);
+  }
+  return word;
 }
 
 }  // namespace
 
 uint64_t StoreLarge(const LeafStore& store, Bytes bytes, Family* family) {
-  if (bytes.size() <= store.block_bytes_max()) return StoreBlock(store, bytes, family) << 1 | 1;
-  const uint32_t piece = std::min(kLargePieceBytes, store.block_bytes_max());
-  const size_t pieces = (bytes.size() + piece - 1) / piece;
-  auto* rope = new (base::Allocate(sizeof(LargeRope) + pieces * sizeof(BlockId))) LargeRope;
-  rope->piece_bytes = piece;
-  while (!bytes.empty()) {
-    const size_t now = std::min<size_t>(piece, bytes.size());
-    rope->ids()[rope->count++] = StoreBlock(store, bytes.first(now), family);
-    bytes = bytes.subspan(now);
-  }
-  return reinterpret_cast<uint64_t>(rope);
+  const auto make = [&](Bytes piece) { return Result<BlockId>(MakeHot(store, piece, family)); };
+  return *StorePieces(store, bytes, family, make);
+}
+
+Result<uint64_t> PlaceLarge(const LeafStore& store, Bytes bytes, Family* family,
+                            BlockPlacer* placer) {
+  return StorePieces(store, bytes, family,
+                     [&](Bytes piece) { return placer->Place(piece, family); });
 }
 
 void ShareLarge(const LeafStore& store, uint64_t word) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "values/block_placer.h"
 #include "values/family.h"
 #include "values/leaf_store.h"
 
@@ -26,6 +27,9 @@ static_assert(sizeof(LargeRope) % alignof(BlockId) == 0);
 
 /// Copies `bytes` (at least 1) to hot blocks of `family`; the caller holds the one share.
 [[nodiscard]] uint64_t StoreLarge(const LeafStore& store, Bytes bytes, Family* family);
+/// The same to blocks that `placer` makes. Errors: kNoSpace; nothing is left behind.
+[[nodiscard]] Result<uint64_t> PlaceLarge(const LeafStore& store, Bytes bytes, Family* family,
+                                          BlockPlacer* placer);
 
 /// One more share. O(1).
 void ShareLarge(const LeafStore& store, uint64_t word);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
 #include "blocks/tiered_pool.h"
 
@@ -69,6 +70,14 @@ class LeafStore {
   [[nodiscard]] uint32_t block_bytes_max() const {
     return pool_ != nullptr ? pool_->block_bytes_max() : calls_->block_bytes_max(other_);
   }
+  /// Waits on this thread until all are hot, and pins them. Errors: of reads.
+  [[nodiscard]] Result<blocks::Fetch> FetchNow(std::span<const BlockId> ids,
+                                               blocks::WaitCause cause) const {
+    if (pool_ == nullptr) return calls_->fetch_now(other_, ids, cause);
+    blocks::Fetch fetch = pool_->FetchNow(ids, cause);
+    if (Result<void> read = fetch.outcome(); !read) return read.error();
+    return fetch;
+  }
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, blocks::WaitCause cause,
                                           const blocks::BlockPool::Attempt& attempt) const {
     return pool_ != nullptr ? pool_->AwaitRoomFor(bytes, cause, attempt, 0)
@@ -90,6 +99,7 @@ class LeafStore {
     void (*free)(void*, BlockId);
     uint64_t (*footprint_of)(void*, BlockId);
     uint32_t (*block_bytes_max)(void*);
+    Result<blocks::Fetch> (*fetch_now)(void*, std::span<const BlockId>, blocks::WaitCause);
     Result<void> (*await_room_for)(void*, uint64_t, blocks::WaitCause,
                                    const blocks::BlockPool::Attempt&);
   };
@@ -117,6 +127,9 @@ class LeafStore {
       [](void* p, BlockId id) { As<Pool>(p)->Free(id); },
       [](void* p, BlockId id) { return As<Pool>(p)->FootprintOf(id); },
       [](void* p) { return As<Pool>(p)->block_bytes_max(); },
+      [](void* p, std::span<const BlockId> ids, blocks::WaitCause cause) {
+        return As<Pool>(p)->FetchNow(ids, cause);
+      },
       [](void* p, uint64_t bytes, blocks::WaitCause cause,
          const blocks::BlockPool::Attempt& attempt) {
         return As<Pool>(p)->AwaitRoomFor(bytes, cause, attempt);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "values/tree_builder.h"
+#include "values/value_builders.h"
 
 namespace flash::values {
 namespace {
@@ -160,24 +160,10 @@ void ListValue::EraseEach(std::span<const uint64_t> positions) {
 
 void ListValue::Build(std::span<const Bytes> elements, bool to_flash) {
   FLASH_DCHECK(empty());
-  uint64_t bytes = LeafUsed(0, 0);
-  bool large = false;
-  for (const Bytes& element : elements) {
-    bytes += element.size() + kSlotBytes;
-    large = large || IsLarge(element);
-  }
-  if (!large && bytes <= env_->leaf_bytes_max) {
-    for (const Bytes& element : elements) Push(End::kBack, element);
-    return;
-  }
-  Family* fresh = NewFamily();
-  Install(fresh, 0, 0, elements.size());
-  TreeBuilder builder(*env_, LeafKind::kList, fresh, to_flash);
-  for (const Bytes& element : elements) {
-    const ElementDraft stored(*env_, element, fresh);
-    builder.Append(EntryDraft::OfList(stored));
-  }
-  root()->tops[0] = builder.Finish();
+  DirectPlacer placer(env_->store, to_flash);
+  ListBuilder builder(*env_, &placer);
+  for (const Bytes& element : elements) FLASH_CHECK(builder.Add(element));
+  FLASH_CHECK(FinishBuild(&builder, {}));
 }
 
 }  // namespace flash::values

@@ -66,7 +66,7 @@ class ListValue : public Collection {
                      [&](const EntryView& entry) { return visit(ParseListEntry(entry)); });
   }
 
-  /// A new value from elements in order; the word must be 0. `to_flash`: see TreeBuilder.
+  /// A new value from elements in order; the word must be 0. `to_flash`: see DirectPlacer.
   void Build(std::span<const Bytes> elements, bool to_flash);
 
  private:

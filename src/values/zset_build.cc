@@ -3,42 +3,12 @@
 //
 // Thread: main.
 #include <algorithm>
-#include <array>
-#include <deque>
 #include <vector>
 
-#include "values/tree_builder.h"
+#include "values/value_builders.h"
 #include "values/zset_value.h"
 
 namespace flash::values {
-namespace {
-
-struct Indexed {
-  uint64_t hash;
-  std::string_view text;  // Of a large member, its reference.
-  bool large;
-  double score;
-};
-
-/// The tree by member hash. Members of equal hash must be ordered as FindField expects.
-uint64_t BuildIndexOf(const Env& env, std::vector<Indexed>* members, Family* family,
-                      bool to_flash) {
-  std::sort(members->begin(), members->end(), [&](const Indexed& a, const Indexed& b) {
-    if (a.hash != b.hash) return a.hash < b.hash;
-    return CompareElements(env, {base::AsBytes(a.text), a.large}, {base::AsBytes(b.text), b.large},
-                           nullptr) == Order::kLess;
-  });
-  TreeBuilder builder(env, LeafKind::kHash, family, to_flash);
-  for (const Indexed& member : *members) {
-    const ScoreDraft value(member.score);
-    const ElementDraft field(Element{base::AsBytes(member.text), member.large});
-    builder.Append(EntryDraft::OfHash(field, value.bytes(), false));
-  }
-  return builder.Finish();
-}
-
-}  // namespace
-
 void ZSetValue::MakeIndexedRoot() {
   if (has_root()) return;
   MakeRoot();
@@ -50,48 +20,32 @@ void ZSetValue::BuildIndex() {
   Path path;
   tree(0).SeekFirst(&path);
   const LeafView leaf = tree(0).Look(path);
-  std::vector<Indexed> members;
+  DirectPlacer hot(env_->store, false);
+  SortedBuilder index(*env_, family(), &hot);
   for (uint32_t i = 0; i < leaf.count(); ++i) {
-    const Element member = ParseMember(leaf.At(i));
-    members.push_back({ElementHash(*env_, member), base::AsText(member.bytes), member.large,
-                       ParseScore(leaf.At(i))});
+    const ElementDraft member(ParseMember(leaf.At(i)));
+    const ScoreDraft score(ParseScore(leaf.At(i)));
+    FLASH_CHECK(index.Add(ElementHash(*env_, member.element()),
+                          EntryDraft::OfHash(member, score.bytes(), false)));
   }
-  root()->tops[1] = BuildIndexOf(*env_, &members, family(), false);
+  root()->tops[1] = *index.Finish();
 }
 
-void ZSetValue::Build(std::span<const Pair> pairs, bool to_flash) {
+Result<void> ZSetValue::Build(std::span<const Pair> pairs, bool to_flash) {
   FLASH_DCHECK(empty());
-  uint64_t bytes = LeafUsed(0, 0);
-  bool large = false;
-  for (const Pair& pair : pairs) {
-    bytes += pair.second.size() + sizeof(double) + kSlotBytes;
-    large = large || IsLarge(pair.second);
-  }
-  if (!large && bytes <= env_->leaf_bytes_max) {
-    for (const Pair& pair : pairs) (void)Set(pair.second, pair.first);
-    return;
-  }
   std::vector<uint32_t> order(pairs.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
     if (pairs[a].first != pairs[b].first) return pairs[a].first < pairs[b].first;
     return base::AsText(pairs[a].second) < base::AsText(pairs[b].second);
   });
-  Family* fresh = NewFamily();
-  Install(fresh, 0, 0, pairs.size());
-  TreeBuilder builder(*env_, LeafKind::kScores, fresh, to_flash);
-  std::vector<Indexed> members;
-  std::deque<ElementDraft> large_members;  // Their references must stay where they are.
+  DirectPlacer placer(env_->store, to_flash);
+  ZSetBuilder builder(*env_, &placer);
+  Result<void> outcome;
   for (const uint32_t i : order) {
-    const auto& [score, text] = pairs[i];
-    const ElementDraft member(*env_, text, fresh);
-    builder.Append(EntryDraft::OfScore(ScoreDraft(score), member));
-    if (member.large()) large_members.push_back(member);
-    const Bytes stored = member.large() ? large_members.back().stored() : text;
-    members.push_back({env_->HashOf(text), base::AsText(stored), member.large(), score});
+    if (outcome) outcome = builder.Add(pairs[i].first, pairs[i].second);
   }
-  root()->tops[0] = builder.Finish();
-  root()->tops[1] = BuildIndexOf(*env_, &members, fresh, to_flash);
+  return FinishBuild(&builder, outcome);
 }
 
 }  // namespace flash::values

@@ -98,10 +98,10 @@ class ZSetValue : public Collection {
   /// Clients keep cursors in signed integers and in doubles, which hold 53 bits.
   static constexpr uint32_t kCursorBits = 48;
 
-  /// A new value from distinct members in any order; the word must be 0. `to_flash`: see
-  /// TreeBuilder.
+  /// A new value from distinct members in any order; the word must be 0, and stays so upon errors,
+  /// which are those of reads. `to_flash`: see DirectPlacer.
   using Pair = std::pair<double, Bytes>;
-  void Build(std::span<const Pair> pairs, bool to_flash);
+  [[nodiscard]] Result<void> Build(std::span<const Pair> pairs, bool to_flash);
 
  private:
   /// Finds the member in the index, or in a lone leaf.

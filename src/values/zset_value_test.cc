@@ -412,7 +412,7 @@ TEST_P(ZSetValueTest, BuildsFromPairsHotAndStraightToFlash) {
       std::vector<ZSetValue::Pair> pairs;
       for (const auto& [member, score] : model.scores) pairs.emplace_back(score, AsBytes(member));
       uint64_t word = 0;
-      ZSet(&word).Build(pairs, to_flash);
+      ASSERT_TRUE(ZSet(&word).Build(pairs, to_flash));
       ExpectEqual(&word, model);
       for (int step = 0; step < 100; ++step) Step(&word, &model, 1000, 40);
       ExpectEqual(&word, model);

@@ -148,6 +148,12 @@ void FakeBlockPool::SetOwner(BlockId id, blocks::BlockOwner* owner) {
   block.owner = owner;
 }
 
+Result<blocks::Fetch> FakeBlockPool::FetchNow(std::span<const BlockId> ids,
+                                              blocks::WaitCause /*cause*/) {
+  Heat(ids);
+  return blocks::Fetch();
+}
+
 Result<void> FakeBlockPool::AwaitRoomFor(uint64_t /*bytes*/, blocks::WaitCause /*cause*/,
                                          const blocks::BlockPool::Attempt& attempt) {
   return attempt();

@@ -62,6 +62,8 @@ class FakeBlockPool {
   void SetOwner(BlockId id, blocks::BlockOwner* owner);
   [[nodiscard]] uint64_t FootprintOf(BlockId id) const { return Live(id).size; }
 
+  [[nodiscard]] Result<blocks::Fetch> FetchNow(std::span<const BlockId> ids,
+                                               blocks::WaitCause cause);
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, blocks::WaitCause cause,
                                           const blocks::BlockPool::Attempt& attempt);
 
