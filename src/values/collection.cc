@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "base/memory.h"
 
@@ -24,10 +25,17 @@ void DeleteCounted(T* object) {
 }  // namespace
 
 void FreeAbandoned(const Env& env, CollectionKind kind, std::span<const uint64_t> words) {
+  constexpr uint32_t kAll = std::numeric_limits<uint32_t>::max();
   for (uint64_t word : words) {
-    Missing missing;
-    constexpr uint32_t kAll = std::numeric_limits<uint32_t>::max();
-    FLASH_CHECK(Collection(env, kind, &word).FreeSome(kAll, &missing, true));
+    Collection value(env, kind, &word);
+    blocks::Fetch pins;
+    bool leave_cold = false;
+    for (Missing missing; !value.FreeSome(kAll, &missing, leave_cold); missing.Clear()) {
+      pins.Release();
+      Result<blocks::Fetch> fetched = env.store.FetchNow(missing.ids(), blocks::WaitCause::kOther);
+      if (fetched) pins = std::move(*fetched);
+      leave_cold = !fetched;
+    }
   }
 }
 
