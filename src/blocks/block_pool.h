@@ -35,6 +35,7 @@ enum class WaitCause : uint8_t {
   kDenyBlocking,
   kTracking,
   kTooManyParked,
+  kMemory,
   kCallbackMiss,
   kReplanLimit,
   kSave,

@@ -144,7 +144,7 @@ bool Promoter::FitsBudget(const Fetch::State& state) const {
   for (const BlockId id : state.ids) {
     if (!core_.IsPinned(id)) bytes += core_.PinBytesOf(id);
   }
-  return bytes <= bound_.cache_bytes() / 2;
+  return bytes <= bound_.high_mark() / 2;
 }
 
 void Promoter::Grant(Fetch::State* state) {

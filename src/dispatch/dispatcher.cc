@@ -47,6 +47,8 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   if (engine.counters().parked_now >= engine.settings().max_parked_clients) {
     return WaitCause::kTooManyParked;
   }
+  // To evict keys for the sake of a client that waits would be a bad bargain.
+  if (!server::HasMemoryToPark()) return WaitCause::kMemory;
   return std::nullopt;
 }
 

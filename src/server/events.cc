@@ -9,6 +9,7 @@
 
 #include "io/wait.h"
 #include "server/background.h"
+#include "server/cgroup.h"
 #include "server/engine.h"
 #include "server/freeing.h"
 #include "server/health_log.h"
@@ -71,9 +72,7 @@ void LogHealth(ValkeyModuleCtx* ctx, uint64_t now_us) {
   }
 }
 
-void FollowPressure(uint64_t now_us) {
-  if (now_us - state.pressure_us < kPressurePeriodUs) return;
-  state.pressure_us = now_us;
+void FollowPressureNow() {
   PressureInput input;
   input.maxmemory = state.maxmemory;
   if (input.maxmemory != 0) {
@@ -85,6 +84,12 @@ void FollowPressure(uint64_t now_us) {
   if (limit == state.pressure_limit) return;
   state.pressure_limit = limit;
   Pool().SetPressureLimit(limit);
+}
+
+void FollowPressure(uint64_t now_us) {
+  if (now_us - state.pressure_us < kPressurePeriodUs) return;
+  state.pressure_us = now_us;
+  FollowPressureNow();
 }
 
 /// One step of everything that moves in the background.
@@ -232,6 +237,11 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
   state.detached = new vk::DetachedContext(ctx);
   state.maxmemory = AskMaxmemory(ctx);
   state.compaction_us = Engine::Get().clock().NowUs();
+  const std::string advice =
+      MemoryAdvice({.cgroup_bytes = CgroupMemoryBytes(),
+                    .maxmemory = state.maxmemory,
+                    .cache_bytes = Engine::Get().settings().cache_size_bytes});
+  if (!advice.empty()) vk::Log(ctx, vk::LogLevel::kWarning, advice);
   const struct {
     ValkeyModuleEvent event;
     ValkeyModuleEventCallback callback;
@@ -265,6 +275,14 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
 void AddTurnHook(TurnHook hook) {
   FLASH_CHECK(state.hook_count < state.hooks.size());
   state.hooks[state.hook_count++] = hook;
+}
+
+bool HasMemoryToPark() {
+  if (state.maxmemory == 0) return true;
+  const double ratio = static_cast<double>(ValkeyModule_GetUsedMemoryRatio());
+  if (MayPark(state.maxmemory, ratio)) return true;
+  FollowPressureNow();
+  return false;
 }
 
 uint64_t PressureLimitInForce() { return state.pressure_limit; }

@@ -25,6 +25,10 @@ void AddTurnHook(TurnHook hook);
 /// The bound that memory pressure puts on the cache now; 0: none.
 [[nodiscard]] uint64_t PressureLimitInForce();
 
+/// Is there memory for one more waiting client, for which the server keeps buffers, before it comes
+/// near its maxmemory? Where there is none, the cache gives way from now on.
+[[nodiscard]] bool HasMemoryToPark();
+
 /// A context for callbacks that are given none. No writes, no replication under it.
 [[nodiscard]] ValkeyModuleCtx* DetachedContext();
 

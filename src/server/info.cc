@@ -45,11 +45,12 @@ class Fields {
 constexpr std::array<const char*, 3> kStateNames = {"recovering", "ready", "error"};
 
 constexpr std::array<const char*, static_cast<size_t>(blocks::WaitCause::kCount)> kWaitNames = {
-    "sync_waits_multi",          "sync_waits_script",        "sync_waits_replication",
-    "sync_waits_loading",        "sync_waits_deny_blocking", "sync_waits_tracking",
-    "sync_waits_parked_limit",   "sync_waits_callback_miss", "sync_waits_replan_limit",
-    "sync_waits_save",           "sync_waits_dump",          "sync_waits_hard_mark",
-    "sync_waits_demote_command", "sync_waits_shutdown",      "sync_waits_other"};
+    "sync_waits_multi",        "sync_waits_script",         "sync_waits_replication",
+    "sync_waits_loading",      "sync_waits_deny_blocking",  "sync_waits_tracking",
+    "sync_waits_parked_limit", "sync_waits_memory",         "sync_waits_callback_miss",
+    "sync_waits_replan_limit", "sync_waits_save",           "sync_waits_dump",
+    "sync_waits_hard_mark",    "sync_waits_demote_command", "sync_waits_shutdown",
+    "sync_waits_other"};
 
 void AddCache(Fields& fields, const blocks::BlockPool::Stats& pool,
               const ServerCounters& counters) {

@@ -27,4 +27,12 @@ inline constexpr uint64_t kPressureFloorBytes = 1u << 20;
 /// the bound and not the server's limit.
 [[nodiscard]] uint64_t PressureLimit(const PressureInput& input);
 
+/// What the server keeps for a client that a module has blocked, about: two clients of the
+/// module's, with a reply buffer each.
+inline constexpr uint64_t kParkedClientBytes = 36 * 1024;
+
+/// May one more client wait? Up to a point beyond the one that the cache heads for: what waiting
+/// clients take, blocks give up in the next turn.
+[[nodiscard]] bool MayPark(uint64_t maxmemory, double used_ratio);
+
 }  // namespace flash::server

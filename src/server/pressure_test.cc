@@ -53,5 +53,14 @@ TEST(PressureLimit, IsStableWhereItSettles) {
   EXPECT_GT(other + hot, 80 * kMiB);
 }
 
+TEST(PressureTest, ClientsMayWaitUntilMemoryIsShort) {
+  EXPECT_TRUE(MayPark(100 << 20, 0.5));
+  EXPECT_TRUE(MayPark(100 << 20, 0.96));
+  EXPECT_FALSE(MayPark(100 << 20, 0.97));
+  EXPECT_FALSE(MayPark(100 << 20, 1.5));
+  // Of a small limit one client is a good part.
+  EXPECT_FALSE(MayPark(1 << 20, 0.95));
+}
+
 }  // namespace
 }  // namespace flash::server
