@@ -70,6 +70,9 @@ void CommitRemoval(Context& ctx, int key, bool emptied, const char* event, int e
 /// cache is free: it leaves again as blocks of its own.
 [[nodiscard]] std::optional<Outcome> GateRoomFor(Context& ctx, uint64_t bytes);
 
+/// A leaf that a large write copies, or reads, for one element.
+inline constexpr uint64_t kCopiedLeafBytes = 4096;
+
 /// Bytes that an element adds to the cache, leaf overhead included.
 [[nodiscard]] inline uint64_t HotBytesOf(std::string_view element) { return element.size() + 16; }
 

@@ -1,7 +1,10 @@
 // hash.cc: handlers of the hash commands. Their specs: hash_specs.cc.
 //
 // The order of checks is the native one. Thread: main.
+#include <algorithm>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "commands/collection_parts.h"
 #include "commands/hash_handlers.h"
@@ -32,6 +35,69 @@ void CommitSet(Context& ctx, const HSetRequest& request) {
   args.push_back(word.get());
   args.push_back(moment.get());
   ctx.Commit({ctx.spec().name, args}, changes);
+}
+
+/// A write of more than a command may add at once, in the order of the fields' hashes, so that each
+/// leaf is come to once.
+class SetSteps final : public dispatch::WriteSteps {
+ public:
+  SetSteps(const Texts& texts, const HSetRequest& request) {
+    for (size_t i = kFirstField; i < request.pairs_end; i += 2) {
+      const Bytes field = base::AsBytes(texts[i]);
+      pairs_.push_back({server::TheEnv().HashOf(field), field, base::AsBytes(texts[i + 1])});
+    }
+    // Of a field that comes twice the last value counts.
+    std::stable_sort(pairs_.begin(), pairs_.end(),
+                     [](const Pair& a, const Pair& b) { return a.hash < b.hash; });
+  }
+  [[nodiscard]] size_t count() const override { return pairs_.size(); }
+  [[nodiscard]] uint64_t BytesOf(size_t i) const override {
+    return HotBytesOf(base::AsText(pairs_[i].field)) + HotBytesOf(base::AsText(pairs_[i].value)) +
+           kCopiedLeafBytes;
+  }
+  void Plan(uint64_t* word, size_t begin, size_t end, Missing* missing) override {
+    values::HashValue hash(server::TheEnv(), word);
+    for (size_t i = begin; i < end; ++i) hash.PlanSet(pairs_[i].field, missing);
+  }
+  void Apply(uint64_t* word, size_t begin, size_t end) override {
+    values::HashValue hash(server::TheEnv(), word);
+    for (size_t i = begin; i < end; ++i)
+      added_ += hash.Set(pairs_[i].field, pairs_[i].value) ? 1 : 0;
+  }
+  [[nodiscard]] long long added() const { return added_; }
+
+ private:
+  struct Pair {
+    uint64_t hash;
+    Bytes field;
+    Bytes value;
+  };
+  std::vector<Pair> pairs_;
+  long long added_ = 0;
+};
+
+Outcome SetLarge(Context& ctx, const Texts& texts, const HSetRequest& request, HashKey& key) {
+  constexpr auto kHash = values::CollectionKind::kHash;
+  const auto steps = [&] { return std::make_shared<SetSteps>(texts, request); };
+  if (auto closed = ctx.GateLarge(kHash, key.word(), steps)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  const long long added = static_cast<SetSteps&>(ctx.large_steps()).added();
+  key.Adopt(kHash, ctx.TakeLarge());
+  if (request.sets_expiry) key.SetExpiry(request.expire_at_ms);
+  CommitSet(ctx, request);
+  return ctx.ReplyInteger(added);
+}
+
+/// Does setting these fields, all of whose leaves are hot, take no RAM?
+bool AllInPlace(const Texts& texts, const HSetRequest& request, HashKey& key) {
+  if (!key.exists()) return false;
+  Missing nothing;
+  bool in_place = true;
+  for (size_t i = kFirstField; in_place && i < request.pairs_end; i += 2) {
+    key->PlanSet(base::AsBytes(texts[i]), &nothing);
+    in_place = key->FitsInPlace(base::AsBytes(texts[i + 1]));
+  }
+  return in_place;
 }
 
 /// A clause with a moment that is over: the key goes, as if it had been set and had expired.
@@ -69,11 +135,16 @@ Outcome HSet(Context& ctx) {
     key->PlanSet(base::AsBytes(texts[i]), &missing);
     hot_bytes += HotBytesOf(texts[i]) + HotBytesOf(texts[i + 1]);
   }
-  if (auto closed = ctx.Gate(missing)) return *closed;
-  if (request->sets_expiry && IsPast(ctx, request->expire_at_ms)) {
-    return SetExpired(ctx, texts, *request, key);
+  const bool past = request->sets_expiry && IsPast(ctx, request->expire_at_ms);
+  const uint64_t leaf_bytes = missing.empty() ? 0 : missing.cold().size() * kCopiedLeafBytes;
+  if (!one_pair && !past && dispatch::LargeWrite::IsLarge(hot_bytes + leaf_bytes)) {
+    return SetLarge(ctx, texts, *request, key);
   }
-  if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (past) return SetExpired(ctx, texts, *request, key);
+  if (!ctx.HasRoom(hot_bytes) && !AllInPlace(texts, *request, key)) {
+    if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
+  }
   if (auto closed = ctx.GateApply()) return *closed;
 
   long long added = 0;

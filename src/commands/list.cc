@@ -1,6 +1,9 @@
 // list.cc: handlers of the list commands that push, pop and read. Their specs: list_specs.cc.
 //
 // The order of checks is the native one. Thread: main.
+#include <memory>
+#include <vector>
+
 #include "commands/list_handlers.h"
 #include "commands/list_parts.h"
 #include "commands/parse_number.h"
@@ -8,20 +11,50 @@
 namespace flash::commands {
 namespace {
 
+/// A push of more than a command may add at once.
+class PushSteps final : public dispatch::WriteSteps {
+ public:
+  PushSteps(const Context& ctx, ListValue::End end) : end_(end) {
+    for (int i = 2; i < ctx.argc(); ++i) elements_.push_back(vk::BytesOf(ctx.Argument(i)));
+  }
+  [[nodiscard]] size_t count() const override { return elements_.size(); }
+  [[nodiscard]] uint64_t BytesOf(size_t i) const override {
+    return HotBytesOf(base::AsText(elements_[i]));
+  }
+  void Plan(uint64_t* word, size_t /*begin*/, size_t /*end*/, Missing* missing) override {
+    if (*word != 0) ListValue(server::TheEnv(), word).PlanPush(end_, missing);
+  }
+  void Apply(uint64_t* word, size_t begin, size_t end) override {
+    ListValue list(server::TheEnv(), word);
+    for (size_t i = begin; i < end; ++i) list.Push(end_, elements_[i]);
+  }
+
+ private:
+  ListValue::End end_;
+  std::vector<Bytes> elements_;
+};
+
 Outcome Push(Context& ctx, ListEnd end, bool only_if_exists, const char* event) {
   ListKey key(ctx, kKey, Access::kWrite);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   if (only_if_exists && !key.exists()) return ctx.ReplyInteger(0);
-  Missing missing;
-  if (key.exists()) key->PlanPush(EndOf(end), &missing);
-  if (auto closed = ctx.Gate(missing)) return *closed;
   uint64_t hot_bytes = 0;
   for (int i = 2; i < ctx.argc(); ++i) hot_bytes += HotBytesOf(ctx.Text(i));
-  if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
-  if (auto closed = ctx.GateApply()) return *closed;
-
-  for (int i = 2; i < ctx.argc(); ++i) key->Push(EndOf(end), vk::BytesOf(ctx.Argument(i)));
-  key.Save();
+  if (ctx.argc() > 3 && dispatch::LargeWrite::IsLarge(hot_bytes)) {
+    const auto steps = [&] { return std::make_shared<PushSteps>(ctx, EndOf(end)); };
+    constexpr auto kList = values::CollectionKind::kList;
+    if (auto closed = ctx.GateLarge(kList, key.word(), steps)) return *closed;
+    if (auto closed = ctx.GateApply()) return *closed;
+    key.Adopt(kList, ctx.TakeLarge());
+  } else {
+    Missing missing;
+    if (key.exists()) key->PlanPush(EndOf(end), &missing);
+    if (auto closed = ctx.Gate(missing)) return *closed;
+    if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
+    if (auto closed = ctx.GateApply()) return *closed;
+    for (int i = 2; i < ctx.argc(); ++i) key->Push(EndOf(end), vk::BytesOf(ctx.Argument(i)));
+    key.Save();
+  }
   const std::array<KeyChange, 1> changes = {{{ctx.Argument(kKey), event, kListClass}}};
   ctx.Commit({}, changes);
   return ctx.ReplyInteger(static_cast<long long>(key->size()));

@@ -36,7 +36,10 @@ Outcome LSet(Context& ctx) {
   Missing missing;
   key->PlanSet(*position, &missing);
   if (auto closed = ctx.Gate(missing)) return *closed;
-  if (auto closed = GateRoomFor(ctx, HotBytesOf(ctx.Text(3)))) return *closed;
+  const uint64_t hot_bytes = HotBytesOf(ctx.Text(3));
+  if (!ctx.HasRoom(hot_bytes) && !key->FitsInPlace(*position, vk::BytesOf(ctx.Argument(3)))) {
+    if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
+  }
   if (auto closed = ctx.GateApply()) return *closed;
   key->Set(*position, vk::BytesOf(ctx.Argument(3)));
   key.Save();

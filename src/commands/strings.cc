@@ -105,7 +105,7 @@ Outcome Set(Context& ctx) {
     return SetExpired(ctx, options, key);
   }
 
-  if (auto closed = ctx.GateMake({&kValue, 1})) return *closed;
+  if (auto closed = ctx.GateMakeOver(kValue, found ? &key.value() : nullptr)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   options.get ? ReplyOld(ctx, key) : ctx.ReplyOk();  // Meanwhile the block's entry arrives.
   mstime_t expire_at_ms = VALKEYMODULE_NO_EXPIRE;

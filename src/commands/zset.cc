@@ -1,8 +1,11 @@
 // zset.cc: handlers of the sorted set commands that add and remove. Their specs: zset_specs.cc.
 //
 // The order of checks is the native one. Thread: main.
+#include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "commands/parse_number.h"
 #include "commands/zset_handlers.h"
@@ -38,42 +41,42 @@ std::optional<double> NewScore(const ZAddRequest& request, std::optional<double>
 }
 
 /// The score that is stored: a small set knows no minus zero.
-double StoredScore(double score, Bytes member, ZSetKey& key) {
-  const bool small =
-      member.size() <= kSmallMemberBytes && (!key.exists() || key->size() < kSmallSize);
+double StoredScore(double score, Bytes member, const ZSetValue& set) {
+  const bool small = member.size() <= kSmallMemberBytes && set.size() < kSmallSize;
   return small ? WithoutMinusZero(score) : score;
 }
 
-/// Without conditions and increments: each member is sought once.
-Added ApplyPlain(const Texts& texts, const ZAddRequest& request, ZSetKey& key) {
-  Added done;
-  for (size_t i = 0; i < request.scores.size(); ++i) {
-    const Bytes member = base::AsBytes(texts[request.first_pair + 2 * i + 1]);
-    std::optional<double> old;
-    static_cast<void>(key->Set(member, StoredScore(request.scores[i], member, key), &old));
-    if (old && *old == request.scores[i]) continue;
-    ++(old ? done.updated : done.added);
-    done.changed.push_back(request.first_pair + 2 * i);
-  }
-  return done;
+/// A pair of a ZADD.
+struct Pair {
+  size_t at = 0;  // Argument of the score.
+  double score = 0;
+  Bytes member;
+};
+Pair PairAt(const Texts& texts, const ZAddRequest& request, size_t i) {
+  const size_t at = request.first_pair + 2 * i;
+  return {at, request.scores[i], base::AsBytes(texts[at + 1])};
 }
 
-Added Apply(const Texts& texts, const ZAddRequest& request, ZSetKey& key) {
-  if (IsPlain(request)) return ApplyPlain(texts, request, key);
-  Added done;
-  for (size_t i = 0; i < request.scores.size(); ++i) {
-    const Bytes member = base::AsBytes(texts[request.first_pair + 2 * i + 1]);
-    const std::optional<double> old = key.exists() ? key->Score(member) : std::nullopt;
-    const std::optional<double> score = NewScore(request, old, request.scores[i]);
-    if (!score) continue;
-    done.processed = true;
-    done.score = *score;
-    if (old && *old == *score) continue;
-    static_cast<void>(key->Set(member, StoredScore(*score, member, key)));
-    ++(old ? done.updated : done.added);
-    done.changed.push_back(request.first_pair + 2 * i);
-  }
-  return done;
+/// Without conditions and increments: each member is sought once.
+void ApplyPlain(const Pair& pair, ZSetValue& set, Added* done) {
+  std::optional<double> old;
+  static_cast<void>(set.Set(pair.member, StoredScore(pair.score, pair.member, set), &old));
+  if (old && *old == pair.score) return;
+  ++(old ? done->updated : done->added);
+  done->changed.push_back(pair.at);
+}
+
+void Apply(const Pair& pair, const ZAddRequest& request, ZSetValue& set, Added* done) {
+  if (IsPlain(request)) return ApplyPlain(pair, set, done);
+  const std::optional<double> old = set.empty() ? std::nullopt : set.Score(pair.member);
+  const std::optional<double> score = NewScore(request, old, pair.score);
+  if (!score) return;
+  done->processed = true;
+  done->score = *score;
+  if (old && *old == *score) return;
+  static_cast<void>(set.Set(pair.member, StoredScore(*score, pair.member, set)));
+  ++(old ? done->updated : done->added);
+  done->changed.push_back(pair.at);
 }
 
 /// ZADD as replicas and the AOF are to do it: what was changed, without conditions.
@@ -119,6 +122,72 @@ std::optional<Outcome> GateAdd(Context& ctx, const Texts& texts, const ZAddReque
   return ctx.Gate(missing);
 }
 
+/// A ZADD of more than a command may add at once.
+class AddSteps final : public dispatch::WriteSteps {
+ public:
+  AddSteps(const Texts& texts, const ZAddRequest& request) : request_(request) {
+    for (size_t i = 0; i < request.scores.size(); ++i) pairs_.push_back(PairAt(texts, request, i));
+    // New ones come at one end of the scores' tree. Of a member that comes twice the order counts.
+    if (IsDistinct()) {
+      std::sort(pairs_.begin(), pairs_.end(),
+                [](const Pair& a, const Pair& b) { return a.score < b.score; });
+    }
+  }
+  [[nodiscard]] size_t count() const override { return pairs_.size(); }
+  [[nodiscard]] uint64_t BytesOf(size_t i) const override {
+    return 2 * HotBytesOf(base::AsText(pairs_[i].member)) + kLeaves * kCopiedLeafBytes;
+  }
+  void Plan(uint64_t* word, size_t begin, size_t end, Missing* missing) override {
+    if (*word == 0) return;
+    ZSetValue set(server::TheEnv(), word);
+    if (end - begin > 1) set.ExpectSeveral();
+    for (size_t i = begin; i < end; ++i) set.PlanSet(pairs_[i].member, pairs_[i].score, missing);
+    if (end - begin > 1) set.PlanHeirs(missing);
+  }
+  void Apply(uint64_t* word, size_t begin, size_t end) override {
+    ZSetValue set(server::TheEnv(), word);
+    for (size_t i = begin; i < end; ++i) commands::Apply(pairs_[i], request_, set, &done_);
+  }
+  [[nodiscard]] const Added& done() const { return done_; }
+
+ private:
+  static constexpr uint64_t kLeaves = 3;
+  [[nodiscard]] bool IsDistinct() const {
+    std::vector<std::string_view> members;
+    for (const Pair& pair : pairs_) members.push_back(base::AsText(pair.member));
+    std::sort(members.begin(), members.end());
+    return std::adjacent_find(members.begin(), members.end()) == members.end();
+  }
+  ZAddRequest request_;
+  std::vector<Pair> pairs_;
+  Added done_;
+};
+
+/// Three leaves are read and copied for each member, if they are cold.
+bool IsLargeAdd(const ZAddRequest& request, uint64_t hot_bytes, ZSetKey& key) {
+  const uint64_t leaves = key.exists() && key->tiered() ? 3 * request.scores.size() : 0;
+  return dispatch::LargeWrite::IsLarge(hot_bytes + leaves * kCopiedLeafBytes);
+}
+
+Outcome ReplyAdded(Context& ctx, const ZAddRequest& request, const Added& done) {
+  if (!request.incr) return ctx.ReplyInteger(done.added + (request.ch ? done.updated : 0));
+  return done.processed ? ctx.ReplyDouble(done.score) : ctx.ReplyNull();
+}
+
+Outcome AddLarge(Context& ctx, const Texts& texts, const ZAddRequest& request, ZSetKey& key,
+                 const char* event) {
+  constexpr auto kZSet = values::CollectionKind::kZSet;
+  const auto steps = [&] { return std::make_shared<AddSteps>(texts, request); };
+  if (auto closed = ctx.GateLarge(kZSet, key.word(), steps)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  const Added& done = static_cast<AddSteps&>(ctx.large_steps()).done();
+  if (!done.changed.empty()) {
+    key.Adopt(kZSet, ctx.TakeLarge());
+    CommitAdd(ctx, request, done, event);
+  }
+  return ReplyAdded(ctx, request, done);
+}
+
 Outcome Add(Context& ctx, bool incr, const char* event) {
   const Texts texts(ctx);
   const Result<ZAddRequest> request = ParseZAdd(texts.args(), incr);
@@ -126,21 +195,26 @@ Outcome Add(Context& ctx, bool incr, const char* event) {
   ZSetKey key(ctx, kKey, Access::kWrite);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   if (!key.exists() && request->xx) return request->incr ? ctx.ReplyNull() : ctx.ReplyInteger(0);
-  if (auto closed = GateAdd(ctx, texts, *request, key)) return *closed;
   uint64_t hot_bytes = 0;
   for (size_t i = request->first_pair + 1; i < texts.size(); i += 2) {
     hot_bytes += 2 * HotBytesOf(texts[i]);
   }
+  if (request->scores.size() > 1 && IsLargeAdd(*request, hot_bytes, key)) {
+    return AddLarge(ctx, texts, *request, key, event);
+  }
+  if (auto closed = GateAdd(ctx, texts, *request, key)) return *closed;
   if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
 
-  const Added done = Apply(texts, *request, key);
+  Added done;
+  for (size_t i = 0; i < request->scores.size(); ++i) {
+    Apply(PairAt(texts, *request, i), *request, *key, &done);
+  }
   if (!done.changed.empty()) {
     key.Save();
     CommitAdd(ctx, *request, done, event);
   }
-  if (!request->incr) return ctx.ReplyInteger(done.added + (request->ch ? done.updated : 0));
-  return done.processed ? ctx.ReplyDouble(done.score) : ctx.ReplyNull();
+  return ReplyAdded(ctx, *request, done);
 }
 
 Outcome Pop(Context& ctx, ZEnd end, const char* event) {

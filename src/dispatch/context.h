@@ -6,6 +6,8 @@
 // Knows no single command; how clients are parked is the dispatcher's. Thread: main.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -89,6 +91,8 @@ class Context {
     return GateMissing(missing);
   }
 
+  /// Is there room for so many bytes of hot data? Where not, GateRoom says what follows.
+  [[nodiscard]] bool HasRoom(uint64_t bytes) const;
   /// So many bytes of hot data can be added.
   [[nodiscard]] std::optional<Outcome> GateRoom(uint64_t bytes);
 
@@ -98,6 +102,17 @@ class Context {
 
   /// Values can be made of these arguments afterwards, by Make.
   [[nodiscard]] std::optional<Outcome> GateMake(std::span<const int> arguments);
+
+  /// A value can be made of this argument in the place of `replaced` (null: of none), which needs
+  /// no room where it has the same length and can be written over.
+  [[nodiscard]] std::optional<Outcome> GateMakeOver(int argument,
+                                                    const values::StringValue* replaced);
+
+  /// A collection's value, whose word is `word` (0: none), can be replaced by what `steps` make of
+  /// it; see TakeLarge. For writes that LargeWrite::IsLarge calls so.
+  [[nodiscard]] std::optional<Outcome> GateLarge(
+      values::CollectionKind kind, uint64_t word,
+      const std::function<std::shared_ptr<WriteSteps>()>& steps);
 
   /// The last gate of every handler that changes something; a plan never passes it.
   [[nodiscard]] std::optional<Outcome> GateApply() const {
@@ -127,6 +142,11 @@ class Context {
   [[nodiscard]] bool Equals(const values::StringValue& value, Bytes bytes);
   /// A value made of an argument that passed GateMake; the caller owns it.
   [[nodiscard]] values::StringValue Make(int argument);
+
+  /// Behind GateLarge: what the steps learned, and the word of what they made, which is the
+  /// caller's.
+  [[nodiscard]] WriteSteps& large_steps() { return prepared_->large->steps(); }
+  [[nodiscard]] uint64_t TakeLarge() { return prepared_->large->TakeWord(); }
 
   /// After a change was made: see commit.h.
   void Commit(const Effect& effect, std::span<const KeyChange> changes) {

@@ -112,6 +112,35 @@ std::optional<Outcome> Context::GateContents(const types::FlashType& type, const
   return Close(Need::Kind::kContents);
 }
 
+std::optional<Outcome> Context::GateMakeOver(int argument, const StringValue* replaced) {
+  const uint64_t bytes = Text(argument).size();
+  const bool at_once = bytes <= server::DirectBytesMax();
+  // Whether it can be written over is asked only where that makes a difference: it takes a look at
+  // the block's entry, which is still on its way from memory.
+  if (at_once && HasRoom(values::Strings::HotBytesOf(bytes))) return std::nullopt;
+  if (replaced != nullptr && server::TheStrings().CanOverwrite(*replaced, bytes)) {
+    return std::nullopt;
+  }
+  return GateMake({&argument, 1});
+}
+
+std::optional<Outcome> Context::GateLarge(
+    values::CollectionKind kind, uint64_t word,
+    const std::function<std::shared_ptr<WriteSteps>()>& steps) {
+  if (prepared_ != nullptr && prepared_->large != nullptr && prepared_->large->IsOf(word)) {
+    const Result<void> written = prepared_->large->outcome();
+    if (written) return std::nullopt;
+    return written.code() == Code::kNoSpace ? ReplyFull() : ReplyReadFailure(written.code());
+  }
+  need_.large = {kind, word, steps(), MustApply()};
+  return Close(Need::Kind::kLarge);
+}
+
+bool Context::HasRoom(uint64_t bytes) const {
+  if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return true;
+  return server::Engine::Get().pool().Admit(bytes).ok();
+}
+
 std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
   if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return std::nullopt;
   const Result<void> admitted = server::Engine::Get().pool().Admit(bytes);

@@ -105,6 +105,13 @@ void CollectionKey::Delete() {
   wrong_type_ = false;
 }
 
+void CollectionKey::Adopt(values::CollectionKind kind, uint64_t word) {
+  const uint64_t old = stored_;
+  word_ = word;
+  Save();
+  if (old != 0 && old != word) server::FreeCollection(kind, old);
+}
+
 void CollectionKey::Replace(values::CollectionKind kind, uint64_t word) {
   const uint64_t old = stored_;
   if (old == 0) Delete();  // A value of another type.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "blocks/block_pool.h"
+#include "dispatch/large_write.h"
 #include "dispatch/string_jobs.h"
 #include "types/contents.h"
 #include "values/string_value.h"
@@ -18,7 +19,7 @@ namespace flash::dispatch {
 
 /// What a command lacks; filled by a closed gate.
 struct Need {
-  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom, kContents };
+  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom, kContents, kLarge };
   Kind kind = Kind::kNothing;
   std::vector<BlockId> blocks;
   std::vector<values::StringValue> values;
@@ -26,6 +27,7 @@ struct Need {
   uint64_t room_bytes = 0;
   const types::FlashType* type = nullptr;  ///< Of contents, with the value to be read whole.
   const void* value = nullptr;
+  LargeWrite::Wanted large;
   /// Of blocks: with them in RAM the command lacks nothing, as its keys are now.
   bool all_for_reading = false;
 };
@@ -36,6 +38,7 @@ struct Prepared {
   std::shared_ptr<GatherJob> gathered;
   std::shared_ptr<BuildJob> built;
   std::shared_ptr<types::Contents> contents;
+  std::shared_ptr<LargeWrite> large;
   blocks::RoomGrant room;            // Likewise.
   std::optional<Code> read_failure;  // A block could not be read.
   bool full = false;                 // Room was waited for in vain.

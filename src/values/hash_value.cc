@@ -40,6 +40,12 @@ void HashValue::PlanSet(Bytes field, Missing* missing) {
   if (!field.empty() && missing->empty() && !tree(0).empty()) planned_ = field;
 }
 
+bool HashValue::FitsInPlace(Bytes value) const {
+  if (!found_.found) return false;
+  const Element old = ParseHashEntry(tree(0).Look(path_).At(found_.position)).value;
+  return !old.large && old.bytes.size() == value.size() && tree(0).IsOwn(path_);
+}
+
 bool HashValue::Set(Bytes field, Bytes value) {
   if ((IsLarge(field) || IsLarge(value)) && !has_root()) {
     planned_ = {};

@@ -29,6 +29,8 @@ class HashValue : public Collection {
 
   /// A Set of the same bytes (address and length) that follows at once does not search again.
   void PlanSet(Bytes field, Missing* missing);
+  /// After a PlanSet of the field that missed nothing: does Set to `value` take no RAM?
+  [[nodiscard]] bool FitsInPlace(Bytes value) const;
   /// True if the field is new.
   bool Set(Bytes field, Bytes value);
 

@@ -76,6 +76,13 @@ void ListValue::Insert(uint64_t index, Bytes element) {
   AddToCount(1);
 }
 
+bool ListValue::FitsInPlace(uint64_t index, Bytes element) const {
+  Path path;
+  Seek(&index, &path);
+  const Element old = ParseListEntry(tree(0).Look(path).At(static_cast<uint32_t>(index)));
+  return !old.large && old.bytes.size() == element.size() && tree(0).IsOwn(path);
+}
+
 void ListValue::Set(uint64_t index, Bytes element) {
   if (IsLarge(element)) MakeRoot();
   const ElementDraft stored(*env_, element, family());

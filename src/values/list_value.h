@@ -39,6 +39,8 @@ class ListValue : public Collection {
 
   void PlanSet(uint64_t index, Missing* missing) const { PlanRange(index, index + 1, missing); }
   void Set(uint64_t index, Bytes element);
+  /// After a PlanSet that missed nothing: does Set to `element` take no RAM?
+  [[nodiscard]] bool FitsInPlace(uint64_t index, Bytes element) const;
 
   /// The elements [begin, end): a pop, or one side of LTRIM. Whole leaves go unread.
   void PlanErase(uint64_t begin, uint64_t end, Missing* missing) const;

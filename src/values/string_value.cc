@@ -128,6 +128,12 @@ StringValue Strings::Create(Bytes bytes) {
   return builder.Finish();
 }
 
+bool Strings::CanOverwrite(StringValue value, uint64_t bytes) const {
+  if (value.bytes() != bytes) return false;
+  if (value.form() != Form::kBlock) return value.form() == Form::kTiny;
+  return pool_->IsHot(value.block()) && !pool_->IsShared(value.block());
+}
+
 bool Strings::TryOverwrite(StringValue value, Bytes bytes) {
   if (value.bytes() != bytes.size()) return false;
   if (value.form() == Form::kTiny) {

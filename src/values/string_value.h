@@ -88,6 +88,8 @@ class Strings {
   /// Gives a value that nobody shares, and that is hot and as long as `bytes`, this content in
   /// place: cheaper than another value. False: not such a value, and nothing happened.
   [[nodiscard]] bool TryOverwrite(StringValue value, Bytes bytes);
+  /// Would it, with so many bytes? It needs no room.
+  [[nodiscard]] bool CanOverwrite(StringValue value, uint64_t bytes) const;
 
   /// One more value with the same content. O(1): blocks and ropes are shared.
   [[nodiscard]] StringValue Share(StringValue value);

@@ -88,6 +88,13 @@ class Tree {
   void Insert(Path* path, uint32_t i, const EntryDraft& draft);
   /// The entry's element, if large, is not released: that is the caller's.
   void Replace(Path* path, uint32_t i, const EntryDraft& draft);
+  /// Would a change in place make nothing new? The leaf and all above it have one holder.
+  [[nodiscard]] bool IsOwn(const Path& path) const {
+    for (uint32_t level = 0; level < path.height; ++level) {
+      if (path.node[level]->refs > 1) return false;
+    }
+    return !env_->store.IsShared(path.leaf.id());
+  }
   /// The bytes of entry `i`, to be changed in place.
   [[nodiscard]] MutableBytes WriteEntry(Path* path, uint32_t i);
   /// The entries [begin, end) of the leaf, with their large elements. True: the leaf is still
