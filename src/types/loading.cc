@@ -103,14 +103,15 @@ uint64_t LoadPlacer::memory_bytes_max() const {
 void LoadPlacer::Hold(uint64_t bytes, uint64_t pinned_bytes) {
   if (bytes == held_bytes_ && pinned_bytes == pinned_bytes_) return;
   blocks::BlockPool& pool = server::Engine::Get().pool();
-  const bool more = bytes + pinned_bytes > held_bytes_ + pinned_bytes_;
+  const uint64_t before = held_bytes_ + pinned_bytes_;
+  const uint64_t after = bytes + pinned_bytes;
+  // Blocks make room first, if they can; where nothing can leave, so be it.
+  const auto fits = [&] { return pool.Admit(after - before); };
+  if (after > before && !fits()) static_cast<void>(AwaitRoomToLoad(after - before, fits).ok());
   pool.HoldBytes(static_cast<int64_t>(bytes - held_bytes_),
                  static_cast<int64_t>(pinned_bytes - pinned_bytes_));
   held_bytes_ = bytes;
   pinned_bytes_ = pinned_bytes;
-  // Blocks make room, if they can; where nothing can leave, so be it.
-  const auto fits = [&] { return pool.Admit(1); };
-  if (more && !fits()) static_cast<void>(AwaitRoomToLoad(1, fits).ok());
 }
 
 }  // namespace flash::types
