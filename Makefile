@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test bench demo format lint coverage clean
+.PHONY: help setup build debug run test container-test bench demo format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo 'make run                a server with it in the foreground [PORT=6379] [DIR=run-data] [ARGS=...]'
 	@echo 'make test               unit, simulator and integration tests'
 	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
+	@echo 'make container-test     builds the image and runs it (Debian, as root)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
 	@echo 'make format | lint | coverage | clean'
 
@@ -30,6 +31,9 @@ run: build
 
 test: setup
 	@scripts/test
+
+container-test: setup
+	@scripts/container-test
 
 bench: setup
 	@scripts/build release
