@@ -95,7 +95,7 @@ function(flash_tests)
     target_precompile_headers(${layer}_test REUSE_FROM flash_test_headers)
     add_test(NAME ${layer} COMMAND ${layer}_test --gtest_brief=1)
     set_tests_properties(${layer} PROPERTIES TIMEOUT 300 LABELS unit)
-    if(layer MATCHES "^(io|store|blocks)$")
+    if(layer MATCHES "^(io|log|store|blocks)$")
       set_tests_properties(${layer} PROPERTIES LABELS "unit;threads")
       add_dependencies(threaded_tests ${layer}_test)
     endif()
@@ -134,6 +134,37 @@ function(flash_simulator)
   endforeach()
 endfunction()
 
+# flash_log_simulator(): tests/log_sim becomes flash_log_sim; ctest runs it with few cuts a seed.
+# Two more are built wrong on purpose (no sync; checksums without their seed) and must fail.
+function(flash_log_simulator)
+  flash_sources(sources tests/log_sim *.cc)
+  if(NOT sources OR NOT BUILD_TESTING OR NOT FLASH_UNIT_TESTS)
+    return()
+  endif()
+  add_library(flash_log_sim_objects OBJECT ${sources})
+  target_link_libraries(flash_log_sim_objects PUBLIC flash_log flash_test_support)
+  add_executable(flash_log_sim)
+  target_link_libraries(flash_log_sim PRIVATE flash_log_sim_objects)
+  add_test(NAME log_simulator COMMAND flash_log_sim --cuts 5)
+  set_tests_properties(log_simulator PROPERTIES TIMEOUT 600 LABELS simulator)
+
+  foreach(broken IN ITEMS SYNC:transfers SEED:log_format)
+    string(REPLACE ":" ";" pair "${broken}")
+    list(GET pair 0 what)
+    list(GET pair 1 file)
+    string(TOLOWER "${what}" name)
+    # The executable's own copy of the file is taken instead of the library's.
+    add_executable(flash_log_sim_without_${name} "${PROJECT_SOURCE_DIR}/src/log/${file}.cc")
+    target_compile_definitions(flash_log_sim_without_${name} PRIVATE FLASH_LOG_BREAK_${what})
+    target_link_libraries(flash_log_sim_without_${name} PRIVATE flash_log_sim_objects)
+    add_test(NAME log_simulator_catches_no_${name} COMMAND ${CMAKE_COMMAND}
+      "-DSIMULATOR=$<TARGET_FILE:flash_log_sim_without_${name}>"
+      -P "${PROJECT_SOURCE_DIR}/tests/sim/expect_caught.cmake")
+    set_tests_properties(log_simulator_catches_no_${name} PROPERTIES
+      TIMEOUT 600 LABELS simulator)
+  endforeach()
+endfunction()
+
 # flash_fuzzers(): each tests/fuzz/<name>_fuzzer.cc becomes a libFuzzer executable.
 function(flash_fuzzers)
   if(NOT FLASH_FUZZERS)
@@ -144,7 +175,7 @@ function(flash_fuzzers)
   foreach(source IN LISTS sources)
     get_filename_component(name "${source}" NAME_WE)
     add_executable(${name} "${source}")
-    target_link_libraries(${name} PRIVATE flash_values flash_test_support)
+    target_link_libraries(${name} PRIVATE flash_values flash_log flash_test_support)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
     # New inputs go to the build folder; those worth keeping are copied into the corpus by hand.
     set(found "${PROJECT_BINARY_DIR}/found/${name}")

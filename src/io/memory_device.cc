@@ -91,6 +91,11 @@ bool MemoryFile::power_lost() const {
   return power_ends_ && power_left_ == 0;
 }
 
+uint64_t MemoryFile::power_left() const {
+  const std::lock_guard lock(mutex_);
+  return power_left_;
+}
+
 MemoryFile::Power MemoryFile::SpendPower() {
   const std::lock_guard lock(mutex_);
   if (!power_ends_) return Power::kOn;

@@ -48,6 +48,8 @@ class MemoryFile {
   /// for; from then on power_lost(), and every transfer fails.
   void LosePowerAfter(uint64_t count);
   [[nodiscard]] bool power_lost() const;
+  /// Of the `count` that LosePowerAfter gave.
+  [[nodiscard]] uint64_t power_left() const;
   /// Counts one write or sync; how much of it may happen. Devices call it, and whoever resizes.
   enum class Power : uint8_t { kOn, kGoing, kLost };
   [[nodiscard]] Power SpendPower();

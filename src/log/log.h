@@ -100,7 +100,8 @@ class Log {
 
   /// Begins a new log whose first effect is `base` + 1; also after a failure, or in the middle of
   /// appending (what is not committed is thrown away). The log before stays in the file and would
-  /// be found, until Cut reports that a snapshot of the new one stands. Errors: kNoSpace, kIo,
+  /// be found, until Cut reports that a snapshot of the new one stands. Of a log that awaits its
+  /// base no snapshot may be on its way: it is dropped at once. Errors: kNoSpace, kIo,
   /// kTimeout; kBusy (the device still holds a write of the log before: try again later).
   [[nodiscard]] Result<void> Begin(Lsn base);
 
@@ -179,8 +180,7 @@ class Log {
 
   // log_begin.cc: where the log goes on.
   [[nodiscard]] Result<void> CanTakeOver();
-  [[nodiscard]] Result<void> StartAt(Lock& lock, const LogSuperblock& superblock,
-                                     const Stage::Head& head);
+  [[nodiscard]] Result<void> StartAt(Lock& lock, LogSuperblock superblock, const Stage::Head& head);
   [[nodiscard]] Result<void> CutTail(Lock& lock);
   [[nodiscard]] Result<void> WriteSuperblocks(Lock& lock, LogSuperblock superblock,
                                               Transfers& transfers);

@@ -53,11 +53,25 @@ Result<void> Log::WriteSuperblocks(Lock& lock, LogSuperblock superblock, Transfe
   return {};
 }
 
-Result<void> Log::StartAt(Lock& lock, const LogSuperblock& superblock, const Stage::Head& head) {
+Result<void> Log::StartAt(Lock& lock, LogSuperblock superblock, const Stage::Head& head) {
+  superblock.state = FileState::kOpen;
+  superblock.durable = head.previous_end;
+  superblock.last_lsn = head.last_lsn;
+  superblock.current.generation = head.origin.generation;
+  // Not before the first segment, or what an older generation left in its place would count.
+  superblock.current.tail =
+      std::max(head.previous_end, superblock.current.first_number * uint64_t{segment_bytes_});
   // What is known to be lacking is told before anything is written.
   if (slots_.free() < 1) {
     return Error{Code::kNoSpace, "log " + storage_->name() + ": no room to begin: " + room_error_};
   }
+  // What was found may be in a cache only, and is about to be called durable.
+  const uint64_t timeout_us = options_.io_timeout_us;
+  ++counters_.syncs;
+  lock.unlock();
+  auto synced = own_->Sync(timeout_us);
+  lock.lock();
+  if (!synced) return Fail(synced.error());
   if (auto written = WriteSuperblocks(lock, superblock, *own_); !written) return written;
   state_ = State::kOpen;
   failure_ = {};
@@ -95,9 +109,8 @@ Result<void> Log::Begin(Lsn base) {
   if (auto can = CanTakeOver(); !can) return can;
   state_ = State::kIdle;
   LogSuperblock block = superblock_;
-  block.state = FileState::kOpen;
   ++block.generation;
-  if (has_superblock_ && superblock_.previous.none()) {
+  if (has_superblock_ && (superblock_.previous.none() || cut_wanted_)) {
     // The log before stays until a snapshot of this one stands.
     block.previous = superblock_.current;
   }
@@ -115,8 +128,6 @@ Result<void> Log::Begin(Lsn base) {
   const uint64_t number = 1;
   block.current = {
       .id = storage_->NewId(), .first_number = number, .first_slot = *slot, .cut_lsn = base};
-  block.durable = number * segment_bytes_;
-  block.last_lsn = base;
   awaits_base_ = !block.previous.none() || base > 0;
   return StartAt(lock, block,
                  {.origin = {.id = block.current.id, .generation = block.generation},
@@ -135,12 +146,11 @@ Result<void> Log::Resume(const LogId& id, Lsn snapshot) {
     return Error{Code::kGone, "log " + storage_->name() + ": the snapshot belongs to another log"};
   }
   LogSuperblock block = superblock_;
-  block.state = FileState::kOpen;
   ++block.generation;
   block.current = scanned->chain;
+  // What the log lacks only the snapshot holds.
+  if (snapshot > scanned->last_lsn) block.current.cut_lsn = snapshot;
   block.previous = {};
-  block.durable = scanned->end;
-  block.last_lsn = scanned->last_lsn;
   previous_slots_.clear();
   kept_id_ = {};
   slots_.Reset(static_cast<uint32_t>((storage_->bytes() - kSegmentsOffset) / segment_bytes_));
@@ -172,6 +182,9 @@ Result<void> Log::Resume(const LogId& id, Lsn snapshot) {
 }
 
 Result<void> Log::CutTail(Lock& lock) {
+  // What was committed and not yet written goes first.
+  const bool durable = options_.sync == SyncMode::kAlways;
+  if (auto written = WriteOut(lock, *own_, durable); !written) return written;
   const Baton writing(this, lock, &Log::writing_);
   const Baton keeping(this, lock, &Log::keeping_);
   if (!writing.held() || !keeping.held()) {
@@ -193,8 +206,6 @@ Result<void> Log::CutTail(Lock& lock) {
   }
   LogSuperblock block = superblock_;
   ++block.generation;
-  block.state = FileState::kOpen;
-  block.durable = std::min(block.durable, mark.unit_end);
   auto cut_wanted = cut_wanted_;
   auto started = StartAt(lock, block,
                          {.origin = {.id = origin_.id, .generation = block.generation},

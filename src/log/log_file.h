@@ -24,7 +24,7 @@ class LogFile final : public Storage {
     std::string path;
     bool direct = true;  // False: never O_DIRECT (tests, measurements).
     /// Makes a device over the file, on the thread that will own it. None: io_uring.
-    std::function<Result<std::unique_ptr<io::Device>>(const io::Target&)> make_device;
+    std::function<Result<std::unique_ptr<io::Device>>(const io::Target&)> make_device = {};
   };
 
   /// Opens or creates the file and takes its lock; reads and writes nothing. Errors: kLocked,

@@ -16,7 +16,7 @@ constexpr std::string_view kSegmentMagic = "VKFLASHS";
 constexpr uint64_t kSuperblockSeed = 0x666c6173682d6c67ULL;  // "flash-lg"
 constexpr size_t kVersionAt = 8;
 constexpr size_t kCurrentAt = 56;
-constexpr size_t kPreviousAt = 96;
+constexpr size_t kPreviousAt = 112;
 constexpr size_t kChecksumAt = 504;  // In the first sector, which is never torn.
 constexpr size_t kSegmentChecksumAt = kSegmentHeaderBytes - 8;
 constexpr uint32_t kLastFlag = 1;
@@ -35,14 +35,18 @@ void PutChain(const Chain& chain, std::byte* to) {
   PutId(chain.id, to);
   base::StoreLe<uint64_t>(to + 16, chain.first_number);
   base::StoreLe<uint64_t>(to + 24, chain.cut_lsn);
-  base::StoreLe<uint32_t>(to + 32, chain.first_slot);
+  base::StoreLe<uint64_t>(to + 32, chain.generation);
+  base::StoreLe<uint64_t>(to + 40, chain.tail);
+  base::StoreLe<uint32_t>(to + 48, chain.first_slot);
 }
 
 Chain GetChain(const std::byte* from) {
   return {.id = GetId(from),
           .first_number = base::LoadLe<uint64_t>(from + 16),
-          .first_slot = base::LoadLe<uint32_t>(from + 32),
-          .cut_lsn = base::LoadLe<uint64_t>(from + 24)};
+          .first_slot = base::LoadLe<uint32_t>(from + 48),
+          .cut_lsn = base::LoadLe<uint64_t>(from + 24),
+          .generation = base::LoadLe<uint64_t>(from + 32),
+          .tail = base::LoadLe<uint64_t>(from + 40)};
 }
 
 bool IsZero(Bytes bytes) {

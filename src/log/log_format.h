@@ -43,7 +43,9 @@ struct Chain {
   LogId id{};
   uint64_t first_number = 0;  // Of its first segment.
   uint32_t first_slot = 0;
-  Lsn cut_lsn = 0;  // A snapshot holds every effect up to here.
+  Lsn cut_lsn = 0;          // A snapshot holds every effect up to here.
+  uint64_t generation = 0;  // The newest that its segments may have, and
+  uint64_t tail = 0;        // where it ended when that began: only its segments come behind.
   [[nodiscard]] bool none() const { return id == LogId{}; }
 };
 
@@ -51,8 +53,8 @@ enum class FileState : uint32_t { kOpen = 1, kClosed = 2 };
 
 struct LogSuperblock {
   uint32_t segment_bytes = 0;
-  uint64_t counter = 0;  // The valid one of the two with the higher counter counts.
-  uint64_t generation = 0;
+  uint64_t counter = 0;     // The valid one of the two with the higher counter counts.
+  uint64_t generation = 0;  // The newest in the file.
   FileState state = FileState::kOpen;
   uint64_t durable = 0;  // Position up to which `current` is known to be durable; closed: its end.
   Lsn last_lsn = 0;      // Closed: the last effect.

@@ -138,7 +138,7 @@ bool Log::MakeRoom(uint64_t bytes) {
 
 void Log::Cut(Lsn lsn) {
   const Lock lock(mutex_);
-  if (state_ != State::kOpen) return;
+  if (state_ == State::kIdle) return;
   cut_wanted_ = std::max(cut_wanted_.value_or(0), lsn);
   wanted_.notify_one();
 }
@@ -162,6 +162,9 @@ void Log::CutNow(Lock& lock, Transfers& transfers) {
   block.current.cut_lsn = std::max(block.current.cut_lsn, lsn);
   block.current.first_number = segments[dropped].number;
   block.current.first_slot = segments[dropped].slot;
+  // The first segment may not be written yet, and an older generation's be in its place.
+  block.current.tail =
+      std::max(block.current.tail, block.current.first_number * uint64_t{segment_bytes_});
   block.previous = {};
   block.durable = std::max(durable_.position, block.durable);
   if (!WriteSuperblocks(lock, block, transfers)) return;

@@ -54,6 +54,7 @@ Result<bool> LogReader::NextPiece() {
     left_ = (*piece)->payload;
     last_piece_ = header.last;
     if (last_piece_) in_unit_ = false;
+    unit_next_ = last_piece_ ? header.lsn + header.effects : 0;
     return true;
   }
   return false;
@@ -65,6 +66,8 @@ Result<std::optional<Effect>> LogReader::NextAny() {
     if (!part) return part.error();
   }
   while (left_.empty()) {
+    // A unit holds as many effects as its last piece says.
+    if (unit_next_ != 0 && next_lsn_ != unit_next_) return Corrupt();
     auto more = NextPiece();
     if (!more) return more.error();
     if (!*more) return std::optional<Effect>();

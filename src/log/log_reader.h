@@ -59,6 +59,7 @@ class LogReader {
   Bytes left_;               // Of the current piece.
   Lsn next_lsn_ = 0;
   Lsn unit_lsn_ = 0;
+  Lsn unit_next_ = 0;  // The effect behind the unit, once its last piece was met.
   uint64_t effect_left_ = 0;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_total_ = 0;

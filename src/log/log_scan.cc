@@ -57,7 +57,7 @@ class Scan {
       if (!bytes) return bytes.error();
       const auto header = DecodeSegmentHeader(*bytes, out_.chain.id, number, bytes_);
       if (header && header->origin.generation >= generation_min &&
-          header->origin.generation <= superblock_.generation) {
+          header->origin.generation <= out_.chain.generation) {
         return header;
       }
       source_->Forget();
@@ -76,7 +76,9 @@ class Scan {
   }
 
   Result<void> Walk() {
-    auto first = ReadHeader(out_.chain.first_slot, out_.chain.first_number, 0);
+    const bool begins_here = out_.chain.tail == out_.end;
+    auto first = ReadHeader(out_.chain.first_slot, out_.chain.first_number,
+                            begins_here ? out_.chain.generation : 0);
     if (!first) return first.error();
     if (!*first) {
       ScannedSegment nothing = {.origin = {.id = out_.chain.id, .generation = 0},
@@ -100,13 +102,19 @@ class Scan {
   /// The last segment of `out_`. False: the log ends here.
   Result<bool> WalkSegment() {
     ScannedSegment& segment = out_.segments.back();
-    auto next = ReadHeader(segment.next_slot, segment.number + 1, segment.origin.generation);
+    // Where the newest generation began, what older ones left behind does not count.
+    const uint64_t tail = out_.chain.tail;
+    const bool has_tail = tail > segment.number * segment_bytes_ && tail <= segment.end &&
+                          segment.origin.generation < out_.chain.generation;
+    auto next = ReadHeader(segment.next_slot, segment.number + 1,
+                           has_tail ? out_.chain.generation : segment.origin.generation);
     if (!next) return next.error();
     const uint64_t content = segment.number * segment_bytes_ + kPageBytes;
     if (*next && ((*next)->previous_end < content || (*next)->previous_end > segment.end)) {
       *next = std::nullopt;
     }
     if (*next) segment.end = (*next)->previous_end;
+    if (!*next && has_tail) segment.end = tail;
     PieceCursor cursor(source_, segment, bytes_);
     while (true) {
       const uint64_t before = cursor.position();
@@ -118,6 +126,9 @@ class Scan {
         return Damage(before, "a unit is missing in the middle");
       }
       return Judge(before, segment);
+    }
+    if (cursor.position() == segment.end && !*next && has_tail) {
+      return JudgeBehindTail(segment);
     }
     if (!*next || cursor.position() != segment.end) return Judge(cursor.position(), segment);
     if (!Follows(segment, **next)) return Damage(segment.end, "the next segment does not follow");
@@ -166,7 +177,7 @@ class Scan {
     pieces_ = 0;
     next_lsn_ = header.lsn + header.effects;
     out_.end = end;
-    out_.last_lsn = next_lsn_ - 1;
+    out_.last_lsn = std::max(out_.last_lsn, next_lsn_ - 1);
     out_.bytes += frame_bytes_;
     frame_bytes_ = 0;
     ++out_.units;
@@ -179,6 +190,7 @@ class Scan {
     if (is_current_ && superblock_.durable > bad) {
       return Damage(bad, "it was durable up to position " + std::to_string(superblock_.durable));
     }
+    if (out_.chain.tail > bad) return Damage(bad, "it was continued behind");
     const uint64_t end = (segment.number + 1) * segment_bytes_;
     auto found = Search(segment.origin, segment.slot, base::AlignUp(bad + 1, kPageBytes), end, bad);
     if (!found) return found.error();
@@ -189,12 +201,24 @@ class Scan {
     return false;
   }
 
+  /// Nothing holds of the newest generation: as it should be, or its first header is damaged.
+  Result<bool> JudgeBehindTail(const ScannedSegment& segment) {
+    const uint64_t bad = out_.chain.tail;
+    if (is_current_ && superblock_.durable > bad) {
+      return Damage(bad, "it was durable up to position " + std::to_string(superblock_.durable));
+    }
+    auto behind = JudgeBehind(bad, out_.chain.generation, segment.number + 1, segment.next_slot);
+    if (!behind) return behind.error();
+    return false;
+  }
+
   /// The first segment has no header: empty, or its header is damaged.
   Result<void> JudgeHead(const ScannedSegment& segment) {
     if (is_current_ && superblock_.durable > out_.end) {
       return Damage(out_.end, "its first segment has no header");
     }
-    return JudgeBehind(out_.end, 0, segment.number, segment.slot);
+    const uint64_t generation = out_.chain.tail == out_.end ? out_.chain.generation : 0;
+    return JudgeBehind(out_.end, generation, segment.number, segment.slot);
   }
 
   /// Segments from `number` on, as far as there are any.
@@ -209,7 +233,7 @@ class Scan {
         generation = (*header)->origin.generation;
       }
       // Without its header a segment may be of any opening since.
-      const uint64_t newest = *header ? generation : superblock_.generation;
+      const uint64_t newest = *header ? generation : out_.chain.generation;
       for (uint64_t g = std::max(generation, newest > 8 ? newest - 8 : 0); g <= newest; ++g) {
         auto found = Search({.id = out_.chain.id, .generation = g}, slot, from, end, bad);
         if (!found) return found.error();

@@ -124,5 +124,171 @@ TEST_F(LogTest, AnUnfinishedUnitIsNotFound) {
   EXPECT_GT(log_->found()[0].torn_bytes, 100'000U);
 }
 
+TEST_F(LogTest, DamageInTheMiddleIsToldAndTheLastCommitLooksTorn) {
+  OpenNew();
+  for (int i = 0; i < 3; ++i) {
+    AddUnit({100});
+    ASSERT_TRUE(log_->Commit());
+  }
+  const uint64_t first_piece = kSegmentsOffset + kPageBytes;
+  const std::vector<std::byte> zeros(100);
+  const auto damage = [&](uint64_t at) {
+    std::vector<std::byte> kept(zeros.size());
+    EXPECT_EQ(disk_.file->ReadAt(at, kept), kept.size());
+    disk_.file->WriteAt(at, zeros, true);
+    const auto opened = Open();
+    disk_.file->WriteAt(at, kept, true);
+    return opened;
+  };
+  for (const uint64_t page : {0, 1}) {
+    const auto opened = damage(first_piece + page * kPageBytes);
+    ASSERT_FALSE(opened) << page;
+    EXPECT_EQ(opened.code(), Code::kCorrupt);
+    EXPECT_THAT(opened.error().message, HasSubstr("damaged behind LSN " + std::to_string(page)));
+  }
+  ASSERT_TRUE(damage(first_piece + 2 * kPageBytes));
+  EXPECT_EQ(log_->found()[0].last_lsn, 2U);
+  ASSERT_TRUE(Open());
+  EXPECT_EQ(log_->found()[0].last_lsn, 3U);
+}
+
+TEST_F(LogTest, ACloseInOrderLeavesNothingToBeTorn) {
+  OpenNew();
+  AddUnit({100});
+  ASSERT_TRUE(log_->Close());
+  ASSERT_TRUE(Open());
+  EXPECT_TRUE(log_->found()[0].closed);
+  disk_.file->WriteAt(kSegmentsOffset + kPageBytes, std::vector<std::byte>(100), true);
+  const auto opened = Open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.code(), Code::kCorrupt);
+}
+
+TEST_F(LogTest, RefusesNewerAndForeignFilesAndLivesWithOneSuperblock) {
+  OpenNew();
+  AddUnit({10});
+  ASSERT_TRUE(log_->Commit());
+  const std::vector<std::byte> zeros(kPageBytes);
+  disk_.file->WriteAt(0, zeros, true);
+  ASSERT_TRUE(Open());
+  EXPECT_EQ(log_->found()[0].last_lsn, 1U);
+  const std::byte newer{9};
+  disk_.file->WriteAt(kPageBytes + 8, {&newer, 1}, true);
+  auto opened = Open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.code(), Code::kForeign);
+  EXPECT_THAT(opened.error().message, HasSubstr("version 9 is newer"));
+  disk_.file->WriteAt(kPageBytes, base::AsBytes("something else"), true);
+  opened = Open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.code(), Code::kForeign);
+}
+
+TEST_F(LogTest, AForeignIdAndAGapAreTold) {
+  OpenNew();
+  AddUnit({10});
+  ASSERT_TRUE(log_->Commit());
+  const LogId id = log_->id();
+  ASSERT_TRUE(Open());
+  LogId other = id;
+  other[0] ^= std::byte{1};
+  EXPECT_EQ(log_->Read(other, 0).code(), Code::kGone);
+  EXPECT_EQ(log_->Resume(other, 0).code(), Code::kGone);
+  ASSERT_TRUE(log_->Resume(id, 1));
+  log_->Cut(1);
+  log_->Tick();
+  EXPECT_EQ(log_->cut_lsn(), 1U);
+  ASSERT_TRUE(Open());
+  EXPECT_EQ(log_->Read(id, 0).code(), Code::kCorrupt);
+}
+
+TEST_F(LogTest, AFailedWriteStopsForGoodAndANewLogEndsThat) {
+  OpenNew();
+  AddUnit({10});
+  ASSERT_TRUE(log_->Commit());
+  const LogId first = log_->id();
+  disk_.faults->Script({.fault = io::Fault::kError, .op = io::Op::kWrite});
+  AddUnit({10});
+  EXPECT_EQ(log_->Commit().code(), Code::kIo);
+  EXPECT_EQ(log_->state(), State::kFailed);
+  EXPECT_EQ(log_->durable_lsn(), 1U);
+  AddUnit({10});
+  EXPECT_FALSE(log_->Commit());  // Though the device would take it.
+  EXPECT_FALSE(log_->MakeRoom(1));
+  ASSERT_TRUE(log_->Begin(3));
+  EXPECT_EQ(log_->state(), State::kOpen);
+  EXPECT_TRUE(log_->awaits_base());
+  AddUnit({10});
+  ASSERT_TRUE(log_->Commit());
+  const LogId second = log_->id();
+  ASSERT_TRUE(Open());
+  ASSERT_EQ(log_->found().size(), 2U);  // Until a snapshot of the new one stands.
+  EXPECT_TRUE(log_->found()[0].awaited_base);
+  EXPECT_EQ(log_->found()[1].id, first);
+  ASSERT_TRUE(log_->Resume(second, 3));
+  log_->Cut(4);
+  log_->Tick();
+  ASSERT_TRUE(Open());
+  EXPECT_EQ(log_->found().size(), 1U);
+}
+
+TEST_F(LogTest, AHungWriteIsGivenUpAndKeepsANewLogWaiting) {
+  OpenNew();
+  log_->SetIoTimeout(0);
+  disk_.faults->HangAll();
+  AddUnit({10});
+  EXPECT_EQ(log_->Commit().code(), Code::kTimeout);
+  EXPECT_EQ(log_->Begin(1).code(), Code::kBusy);
+  disk_.faults->Release();
+}
+
+TEST_F(LogTest, CuttingKeepsTheFileWithinItsBoundForEver) {
+  options_.file_bytes_max = kSegmentsOffset + 8 * options_.segment_bytes;
+  OpenNew();
+  uint64_t refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    if (!log_->MakeRoom(10'000)) {
+      ++refused;
+      log_->Cut(log_->durable_lsn());
+      log_->Tick();
+      ASSERT_TRUE(log_->MakeRoom(10'000));
+    }
+    AddUnit({10'000});
+    ASSERT_TRUE(log_->Commit());
+  }
+  EXPECT_GT(refused, 5U);
+  EXPECT_LE(log_->file_bytes(), options_.file_bytes_max);
+  ExpectFound(log_->cut_lsn(), 400);
+}
+
+TEST_F(LogTest, TheLogThreadWritesSyncsAndReserves) {
+  const base::SystemClock clock;
+  options_.thread = true;
+  options_.sync = SyncMode::kEverySecond;
+  options_.sync_interval_us = 1000;
+  auto opened = Log::Open(std::make_unique<MemoryStorage>(&disk_, &clock), options_, &clock);
+  ASSERT_TRUE(opened);
+  log_ = std::move(opened).Take();
+  ASSERT_TRUE(log_->Begin(0));
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(log_->MakeRoom(5000));
+    AddUnit({5000});
+    ASSERT_TRUE(log_->Commit());
+  }
+  while (log_->durable_lsn() < 200 && log_->state() == State::kOpen) std::this_thread::yield();
+  EXPECT_EQ(log_->durable_lsn(), 200U);
+  ASSERT_TRUE(log_->SetSync(SyncMode::kAlways));
+  AddUnit({1});
+  ASSERT_TRUE(log_->Commit());
+  EXPECT_EQ(log_->durable_lsn(), 201U);
+  const LogId id = log_->id();
+  PowerCut();
+  options_.thread = false;
+  ASSERT_TRUE(Open());
+  auto seen = ReadEffects(*log_, id, 0);
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->size(), 201U);
+}
+
 }  // namespace
 }  // namespace flash::log

@@ -4,8 +4,6 @@
 // Nothing here is part of the library. Thread: the test's.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>

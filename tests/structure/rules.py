@@ -24,7 +24,8 @@ _BELOW = {
     "commands": ["cluster"],
 }
 _ENGINE = ["values"]
-_OTHER_FOLDERS = {"bench/bare": ["vk"], "tests/support": ["blocks"], "tests/sim": _ENGINE, "tests/fuzz": _ENGINE,
+_OTHER_FOLDERS = {"bench/bare": ["vk"], "tests/support": ["blocks"], "tests/log_sim": ["log"],
+                  "tests/sim": _ENGINE, "tests/fuzz": _ENGINE + ["log"],
                   "bench": _ENGINE}
 
 LINES_MAX = 500
