@@ -4,12 +4,12 @@
 #include "dispatch/read_permission.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "vk/call_reply.h"
 #include "vk/string.h"
 
 namespace flash::dispatch {
@@ -29,10 +29,14 @@ vk::String UserNameOf(ValkeyModuleCtx* ctx) {
     return vk::String::Adopt(name);
   }
   if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_LUA) == 0) return {};
-  // A script's client has no number, but its caller's user, if that has one: which must be asked
-  // this way on 8.0, that looks for the name of no user.
-  const vk::CallReply user(ValkeyModule_Call(ctx, "PING", "CED"));
-  if (user.get() != nullptr && !user.text().starts_with("NOPERM")) return {};
+  // A script's client cannot be found by its number. It has its caller's user, if that has one:
+  // asked first by a dry run, as 8.0 looks for the name of no user, and of a command that everybody
+  // may call.
+  errno = 0;
+  ValkeyModuleCallReply* const reply = ValkeyModule_Call(ctx, "HELLO", "CED");
+  const bool has_user = errno != ENOTSUP;
+  if (reply != nullptr) ValkeyModule_FreeCallReply(reply);
+  if (!has_user) return {};
   return vk::String::Adopt(ValkeyModule_GetCurrentUserName(ctx));
 }
 

@@ -40,6 +40,39 @@ def test_commands_run_and_park(node, holder):
     assert reader.read().plain() == VALUE
 
 
+def test_ownership_is_asked_without_a_trace(node, holder):
+    """A cold command counts as a hot one does: once."""
+    c = Connection(node.port)
+    c.must("FLASH.SET", "k", VALUE)
+    commands = [("FLASH.GET", "k"), ("FLASH.MGET", "k", "k"), ("FLASH.SET", "k", VALUE, "GET")]
+    hits, traces = {False: 0, True: 0}, []
+    with node.connect().monitor() as monitor:
+        for cold in (False, True):
+            for command in commands:
+                if cold:
+                    node.call("CONFIG", "RESETSTAT")
+                    chill(node, "k")
+                    holder.hold("release")
+                    client = send_and_park(node, *command)
+                    holder.let_go()
+                    assert not client.read().is_error
+                else:
+                    c.must("FLASH.GET", "k")  # Hot again: a SET may have left it so, or not.
+                    node.call("CONFIG", "RESETSTAT")
+                    c.must(*command)
+                stats = node.info("stats")
+                hits[cold] += stats["keyspace_hits"] + 100 * stats["keyspace_misses"]
+            seen = []
+            node.call("PING")
+            while "PING" not in seen:
+                seen.append(monitor.next_command()["command"].split()[0].strip('"'))
+            traces.append([seen.count(command[0]) - (not cold and command[0] == "FLASH.GET") * 3
+                           for command in commands])
+            assert "EXISTS" not in seen and "cmdstat_exists" not in node.info("commandstats")
+    assert traces == [[1, 1, 1], [1, 1, 1]]
+    assert hits[True] == hits[False] == 3, hits
+
+
 @pytest.mark.parametrize("command", [("FLASH.GET", "k"), ("FLASH.SET", "k", "mine", "GET")])
 def test_a_slot_that_left_is_found_before_the_command_is_applied(node, holder, command):
     c = Connection(node.port)
