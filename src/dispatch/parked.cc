@@ -22,6 +22,7 @@ using blocks::WaitCause;
 struct ParkedState {
   KeyQueues<Parked> queues;
   std::vector<Parked*> held;
+  std::vector<Parked*> due;  // Writers, to be released by the timer that is armed then.
 };
 
 ParkedState& State() {
@@ -92,7 +93,7 @@ void Parked::PlanAgain() {
 
 void Parked::Ready() {
   ready_ = true;
-  TryRelease();
+  TryRelease(When::kAmidCommands);
 }
 
 bool Parked::MustHold() const {
@@ -101,11 +102,31 @@ bool Parked::MustHold() const {
   return command_.spec().writes() && ValkeyModule_AvoidReplicaTraffic() != 0;
 }
 
+void Parked::TryReleaseLater() {
+  // The reply callback runs when the event loop turns next. A pause of writes that a command began
+  // before that would find the write between both, where it can neither be done nor wait. Timers
+  // run behind all commands of a turn.
+  if (std::exchange(is_due_, true)) return;
+  std::vector<Parked*>& due = State().due;
+  if (due.empty()) {
+    ValkeyModule_CreateTimer(
+        server::DetachedContext(), 0,
+        [](ValkeyModuleCtx* /*ctx*/, void* /*data*/) noexcept {
+          for (Parked* parked : std::exchange(State().due, {})) {
+            parked->is_due_ = false;
+            parked->TryRelease(When::kBehindCommands);
+          }
+        },
+        nullptr);
+  }
+  due.push_back(this);
+}
+
 void Parked::GiveWay() {
   if (bringer_.GiveWay()) stale_ = true;
 }
 
-void Parked::TryRelease() {
+void Parked::TryRelease(When when) {
   if (!ready_ || released_) return;
   const bool hold = MustHold();
   if (hold || !State().queues.IsFirst(this, places_)) {
@@ -119,6 +140,7 @@ void Parked::TryRelease() {
     plans_ = 0;
     return PlanAgain();
   }
+  if (command_.spec().writes() && when == When::kAmidCommands) return TryReleaseLater();
   released_ = true;
   client_.MeasureEnd();
   client_.Unblock(this);
@@ -134,7 +156,7 @@ void Parked::ReleaseHeld() {
     return;
   for (Parked* parked : std::exchange(State().held, {})) {
     if (!parked->held_at_fetch_) {
-      parked->TryRelease();  // Nothing, if it is planning again already.
+      parked->TryRelease(When::kAmidCommands);  // Nothing, if it is planning again already.
     } else if (IsHeld(PausePoint::kFetch)) {
       parked->Hold();
     } else {
@@ -149,6 +171,7 @@ void Parked::ReleaseHeld() {
 
 void Parked::DropWaits() {
   std::erase(State().held, this);
+  if (is_due_) std::erase(State().due, this);
   bringer_.Drop();
 }
 
@@ -172,7 +195,10 @@ int Parked::OnReply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) n
 void Parked::OnFree(ValkeyModuleCtx* /*ctx*/, void* pointer) noexcept {
   const std::unique_ptr<Parked> parked(static_cast<Parked*>(pointer));
   if (server::Engine::IsOpen()) --server::Engine::Get().counters().parked_now;
-  for (Parked* next : State().queues.Leave(parked.get(), &parked->places_)) next->TryRelease();
+  // The server goes on with replies until there is none left, before any command.
+  for (Parked* next : State().queues.Leave(parked.get(), &parked->places_)) {
+    next->TryRelease(When::kBehindCommands);
+  }
 }
 
 void Parked::Apply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {

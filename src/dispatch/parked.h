@@ -39,7 +39,11 @@ class Parked {
   void PlanAgain();
   /// Lacks nothing, or waits no longer.
   void Ready();
-  void TryRelease();
+  /// When it is tried: amid the commands of a turn of the event loop, or behind them all.
+  enum class When : uint8_t { kAmidCommands, kBehindCommands };
+  void TryRelease(When when);
+  /// Has it tried behind the commands of this turn.
+  void TryReleaseLater();
   /// Has ReleaseHeld look at this one.
   void Hold();
   [[nodiscard]] bool MustHold() const;
@@ -57,7 +61,8 @@ class Parked {
   bool plan_limit_ = false;
   bool ready_ = false;
   bool held_at_fetch_ = false;
-  bool stale_ = false;  // Ready once, but what it held was given up since.
+  bool stale_ = false;   // Ready once, but what it held was given up since.
+  bool is_due_ = false;  // Between TryReleaseLater and its timer.
   bool released_ = false;
   bool gone_ = false;
 };

@@ -232,6 +232,31 @@ def test_a_parked_write_waits_for_the_end_of_a_pause(server, node, holder):
     assert replica.call("FLASH.GET", "key") == b"mine"
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_write_that_is_let_go_when_a_pause_begins_waits(server, holder, threads):
+    """Both in one turn of the event loop: the pause comes behind the end of the wait."""
+    node = server({"io-threads": threads})
+    waited = 0
+    for _ in range(10):
+        cold_key(node)
+        holder.hold("release")
+        writer = send_and_park(node, "FLASH.SET", "key", "mine", "GET")
+        sleeper, pauser = Connection(node.port), Connection(node.port)
+        pauser.must("PING")
+        sleeper.send(("DEBUG", "SLEEP", "0.1"))
+        holder.let_go()
+        pauser.send(("CLIENT", "PAUSE", 600_000, "WRITE"))  # While the server sleeps.
+        assert sleeper.read().value == pauser.read().value == b"OK"
+        turns = node_turns(node)
+        wait_until(lambda: node_turns(node) > turns + 3, 20, "some turns of the event loop")
+        waited += parked_now(node)  # None: it was done before the pause.
+        pauser.must("CLIENT", "UNPAUSE")
+        assert writer.read().plain() == OLD
+        for link in (sleeper, pauser, writer):
+            link.close()
+    assert waited > 0
+
+
 def test_a_parked_write_outlasts_a_pause_of_everything(server, node, holder):
     replica = server()
     replica.replicate_from(node)
