@@ -5,8 +5,7 @@
 #include "commands/admin.h"
 
 #include <array>
-#include <cstdio>
-#include <cstring>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "commands/demotion.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
+#include "server/events.h"
 #include "vk/string.h"
 
 namespace flash::commands {
@@ -24,6 +24,10 @@ using dispatch::IsError;
 using dispatch::ReplyAnswer;
 using dispatch::WaitingClients;
 using server::Engine;
+
+constexpr Answer kChildLives =
+    "ERR a snapshot or another child process reads the flash file, and a transaction or script "
+    "cannot wait for its end; nothing was compacted";
 
 void NoteEvicted(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   ValkeyModule_NotifyKeyspaceEvent(ctx, VALKEYMODULE_NOTIFY_GENERIC, "flash.evict", key);
@@ -73,14 +77,41 @@ int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
   return ReplyAnswer(ctx, answer);
 }
 
+/// A full pass, from its request to its end. While a child reads the file no segment can be given
+/// up: it begins once none lives, and again if one was born meanwhile.
+class CompactionPass {
+ public:
+  Answer Step(ValkeyModuleCtx* ctx) {
+    if (server::ChildLives(ctx)) {
+      requested_ = false;
+      return nullptr;
+    }
+    if (requested_ && children_born_ == server::ChildrenBorn()) {
+      return Engine::Get().CompactionDone(pass_) ? kOk : nullptr;
+    }
+    requested_ = true;
+    children_born_ = server::ChildrenBorn();
+    pass_ = Engine::Get().RequestCompaction(0);
+    server::TurnSoon(ctx);
+    return nullptr;
+  }
+
+ private:
+  bool requested_ = false;
+  uint64_t children_born_ = 0;
+  uint64_t pass_ = 0;
+};
+
 int CompactionTrigger(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/) {
-  Engine& engine = Engine::Get();
-  const uint64_t pass = engine.RequestCompaction(0);
-  const auto step = [pass](ValkeyModuleCtx* /*ctx*/) -> Answer {
-    return Engine::Get().CompactionDone(pass) ? kOk : nullptr;
-  };
-  if (WaitingClients::Park(ctx, step)) return VALKEYMODULE_OK;
-  engine.pool().DriveUntil(blocks::WaitCause::kOther, [&] { return engine.CompactionDone(pass); });
+  CompactionPass pass;
+  Answer answer = pass.Step(ctx);
+  if (answer == nullptr) {
+    const auto step = [pass](ValkeyModuleCtx* later) mutable { return pass.Step(later); };
+    if (WaitingClients::Park(ctx, step)) return VALKEYMODULE_OK;
+    if (server::ChildLives(ctx)) return ReplyAnswer(ctx, kChildLives);
+    const auto ended = [&] { return (answer = pass.Step(ctx)) != nullptr; };
+    Engine::Get().pool().DriveUntil(blocks::WaitCause::kOther, ended);
+  }
   return ReplyAnswer(ctx, kOk);
 }
 
@@ -89,17 +120,17 @@ void ReplyPair(ValkeyModuleCtx* ctx, const char* name, const std::string& value)
   ValkeyModule_ReplyWithStringBuffer(ctx, text.data(), text.size());
 }
 
-std::string Ratio(uint64_t part, uint64_t whole) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4f",
-                whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole));
-  return text.data();
+/// Clients parse every figure as an integer.
+std::string Share(uint64_t part, uint64_t whole, double unit) {
+  if (whole == 0) return "0";
+  return std::to_string(
+      std::llround(unit * static_cast<double>(part) / static_cast<double>(whole)));
 }
 
 int CompactionStats(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/) {
   const store::RecordStore::Stats& store = Engine::Get().pool().store().stats();
   const std::array<std::pair<const char*, std::string>, 12> pairs = {{
-      {"compaction_runs", std::to_string(store.compaction_runs)},
+      {"compaction_runs", std::to_string(Engine::Get().pool().store().passes_done())},
       {"bytes_reclaimed", std::to_string(store.compaction_bytes_reclaimed)},
       {"free_blocks", std::to_string(store.free_bytes / 4096)},
       {"segment_bytes", std::to_string(store.segment_bytes)},
@@ -108,9 +139,10 @@ int CompactionStats(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*a
       {"segments_sealed", std::to_string(store.segments_sealed)},
       {"segments_waiting", std::to_string(store.segments_waiting)},
       {"segments_bad", std::to_string(store.segments_bad)},
-      {"live_ratio", Ratio(store.used_bytes, store.used_bytes + store.dead_bytes)},
+      {"live_ppm", Share(store.used_bytes, store.used_bytes + store.dead_bytes, 1e6)},
       {"bytes_moved", std::to_string(store.moved_bytes)},
-      {"write_amplification", Ratio(store.device_bytes_written, store.put_stored_bytes)},
+      {"write_amplification_thousandths",
+       Share(store.device_bytes_written, store.put_stored_bytes, 1e3)},
   }};
   ValkeyModule_ReplyWithArray(ctx, static_cast<long>(pairs.size()));
   for (const auto& [name, value] : pairs) ReplyPair(ctx, name, value);

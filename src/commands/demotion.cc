@@ -7,6 +7,7 @@
 
 #include "dispatch/errors.h"
 #include "server/engine.h"
+#include "server/events.h"
 #include "types/type_registry.h"
 #include "vk/key.h"
 
@@ -19,6 +20,7 @@ using server::Engine;
 constexpr uint64_t kStandstillUsMax = 30'000'000;
 constexpr uint64_t kStandstillHereUsMax = 10'000'000;  // As writers wait for a slow device.
 constexpr uint64_t kSliceUs = 500;  // Of a value of many blocks, per turn of the event loop.
+constexpr int kRoundsMax = 4;       // Of a value that changes meanwhile, likewise.
 constexpr size_t kPortion = 16;     // Blocks between two looks at the clock.
 constexpr Answer kMissing = "ERR key does not exist";
 constexpr Answer kAlreadyCold = "ALREADY_COLD";
@@ -60,7 +62,7 @@ class Demotion::Slice {
 
 Answer Demotion::Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   if (const Answer answer = BlocksOf(ctx, key, &ids_)) return answer;
-  if (ids_.empty()) return kOk;  // Too small to tier: it has no blocks.
+  if (ids_.empty()) return kAlreadyCold;  // Too small to tier: it has no blocks.
   blocks::BlockPool& pool = Engine::Get().pool();
   if (std::ranges::all_of(ids_, [&](BlockId id) { return pool.IsOnFlash(id); })) {
     return kAlreadyCold;
@@ -73,17 +75,22 @@ Answer Demotion::Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
 Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   if (const Answer answer = BlocksOf(ctx, key, nullptr)) return answer;
   Slice slice;
-  if (const Answer answer = Send(slice)) return answer;
-  Engine::Get().pool().store().Flush();
-  Settle(slice);
-  if (settled_ < ids_.size()) return Judge();
-
-  std::vector<BlockId> now;
-  if (const Answer answer = BlocksOf(ctx, key, &now)) return answer;
-  if (now == ids_) return kOk;
-  ids_ = std::move(now);
-  BeginRound();
-  return Judge();
+  for (int round = 0; round < kRoundsMax; ++round) {
+    if (const Answer answer = Send(slice)) return answer;
+    Engine::Get().pool().store().Flush();
+    Settle(slice);
+    if (settled_ < ids_.size()) break;
+    std::vector<BlockId> now;
+    if (const Answer answer = BlocksOf(ctx, key, &now)) return answer;
+    if (now == ids_) return kOk;
+    ids_ = std::move(now);  // Cold leaves say nothing of the large elements they refer to.
+    BeginRound();
+  }
+  if (const Answer answer = Judge()) return answer;
+  // A completion may be what is waited for, or the end of a pin or of the slice, which nothing
+  // announces.
+  if (!here_) server::TurnSoon(ctx);
+  return nullptr;
 }
 
 /// Sends what is hot on its way, in order, as much as the slice and the write buffers allow.

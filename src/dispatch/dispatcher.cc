@@ -69,6 +69,8 @@ Result<void> Dispatcher::Start(ValkeyModuleCtx* /*ctx*/) {
 }
 
 bool Dispatcher::MayRunNow(ValkeyModuleCtx* ctx) {
+  server::NoteNothingLoads(ctx);  // No turn of the event loop yet since MODULE LOAD.
+  if (server::Engine::Get().state() == server::ModuleState::kReady) return true;
   if (server::Engine::Get().state() == server::ModuleState::kError) {
     ValkeyModule_ReplyWithError(ctx, errors::kFailed);
     return false;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 
 #include "io/wait.h"
 #include "server/background.h"
@@ -38,6 +39,7 @@ struct EventState {
   size_t hook_count = 0;
   bool tick_armed = false;
   bool frozen = false;
+  uint64_t children_born = 0;
   uint64_t maxmemory = 0;
   uint64_t pressure_limit = 0;
   uint64_t pressure_us = 0;
@@ -50,6 +52,11 @@ constinit EventState state;
 BlockPool& Pool() { return Engine::Get().pool(); }
 
 void Tick(ValkeyModuleCtx* ctx, void* data);
+
+void ArmTick(ValkeyModuleCtx* ctx, mstime_t in_ms) {
+  if (std::exchange(state.tick_armed, true)) return;
+  ValkeyModule_CreateTimer(ctx, in_ms, Tick, nullptr);
+}
 
 /// Freeing and long jobs get at most half of the main thread: after a slice they rest for as long
 /// as it took. False: they rest, and may have work.
@@ -100,10 +107,8 @@ void Turn(ValkeyModuleCtx* ctx, BlockPool::Deliver deliver) {
   FollowPressure(now_us);
   const bool ran = RunSlices(deliver);
   const bool soon = !ran || Background::Wanted() || DeferredFree::Pending() != 0;
-  if (state.tick_armed || !(soon || Pool().WantsDrive())) return;
   // The event loop may sleep for long now, and nothing else would wake it.
-  state.tick_armed = true;
-  ValkeyModule_CreateTimer(ctx, soon ? kSoonMs : kTickMs, Tick, nullptr);
+  if (soon || Pool().WantsDrive()) ArmTick(ctx, soon ? kSoonMs : kTickMs);
 }
 
 void RunHooks(ValkeyModuleCtx* ctx) {
@@ -136,9 +141,7 @@ void OnOwnCompletion(int fd, void* data, int mask) {
 /// Fires in the outermost loop only, so never while loading.
 void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
   if (sub != VALKEYMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP || !Engine::IsOpen()) return;
-  Engine& engine = Engine::Get();
-  // A server that had nothing to load was never told of an end.
-  if (engine.state() == ModuleState::kRecovering) engine.set_state(ModuleState::kReady);
+  NoteNothingLoads(ctx);
   Turn(ctx, BlockPool::Deliver::kCallbacks);
   RunHooks(ctx);
 }
@@ -190,6 +193,7 @@ void OnFork(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, voi
   if (!Engine::IsOpen()) return;
   if (sub == VALKEYMODULE_SUBEVENT_FORK_CHILD_BORN) {
     state.frozen = true;
+    ++state.children_born;
     Pool().Freeze();
   } else {
     FollowChildren(vk::ContextFlags(ctx));
@@ -272,6 +276,13 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
   return {};
 }
 
+void NoteNothingLoads(ValkeyModuleCtx* ctx) {
+  Engine& engine = Engine::Get();
+  if (engine.state() != ModuleState::kRecovering) return;
+  constexpr uint32_t kLoads = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
+  if ((vk::ContextFlags(ctx) & kLoads) == 0) engine.set_state(ModuleState::kReady);
+}
+
 void AddTurnHook(TurnHook hook) {
   FLASH_CHECK(state.hook_count < state.hooks.size());
   state.hooks[state.hook_count++] = hook;
@@ -284,6 +295,15 @@ bool HasMemoryToPark() {
   FollowPressureNow();
   return false;
 }
+
+void TurnSoon(ValkeyModuleCtx* ctx) { ArmTick(ctx, kSoonMs); }
+
+bool ChildLives(ValkeyModuleCtx* ctx) {
+  FollowChildren(vk::ContextFlags(ctx));
+  return state.frozen;
+}
+
+uint64_t ChildrenBorn() { return state.children_born; }
 
 uint64_t PressureLimitInForce() { return state.pressure_limit; }
 

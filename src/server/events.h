@@ -17,10 +17,22 @@ namespace flash::server {
 /// Subscribes to everything. Once, at load, last: nothing after it may fail. Errors: kUnsupported.
 [[nodiscard]] Result<void> StartEvents(ValkeyModuleCtx* ctx);
 
+/// A server that has nothing to load, or whose clients are served already, never tells of an end:
+/// from a command on, unless data loads, the module is ready.
+void NoteNothingLoads(ValkeyModuleCtx* ctx);
+
 /// Called about ten times a second and once per turn of the event loop, outside commands, scripts
 /// and loading; as a unit of execution, so it may write. Up to four; at load.
 using TurnHook = void (*)(ValkeyModuleCtx* ctx);
 void AddTurnHook(TurnHook hook);
+
+/// Has the event loop turn, and its hooks run, within about a millisecond: for work that goes on
+/// without a completion to announce it.
+void TurnSoon(ValkeyModuleCtx* ctx);
+
+/// Does a forked child live that may read the tier file? And how many have been born so far.
+[[nodiscard]] bool ChildLives(ValkeyModuleCtx* ctx);
+[[nodiscard]] uint64_t ChildrenBorn();
 
 /// The bound that memory pressure puts on the cache now; 0: none.
 [[nodiscard]] uint64_t PressureLimitInForce();

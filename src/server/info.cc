@@ -100,7 +100,8 @@ void AddStorage(Fields& fields, const store::RecordStore::Stats& store) {
   fields.AddRatio("storage_write_amplification", store.device_bytes_written,
                   store.put_stored_bytes);
   fields.AddRatio("storage_compression_ratio", store.put_stored_bytes, store.put_raw_bytes);
-  fields.Add("compaction_runs", store.compaction_runs);
+  fields.Add("compaction_runs", Engine::Get().pool().store().passes_done());
+  fields.Add("compaction_segments", store.compaction_runs);
   fields.Add("compaction_bytes_reclaimed", store.compaction_bytes_reclaimed);
   fields.Add("compaction_bytes_moved", store.moved_bytes);
   fields.Add("segments_free", store.segments_free);

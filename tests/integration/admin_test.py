@@ -2,11 +2,12 @@
 
 import os
 import select
+import time
 
 import pytest
 import redis
 
-from conftest import wait_until
+from conftest import SLOWDOWN, wait_until
 from harness.resp import Connection
 
 MIB = 1 << 20
@@ -76,8 +77,24 @@ class TestDemote:
         node = server()
         node.call("FLASH.SET", "inline", "1")
         node.call("FLASH.SET", "tiny", "x" * 63)
-        assert demote(node, "inline") == demote(node, "tiny") == b"OK"
-        assert number(node, "tiered_keys") == 0
+        assert demote(node, "inline") == demote(node, "tiny") == b"ALREADY_COLD"
+        assert node.call("FLASH.MGET", "inline", "tiny") == [b"1", b"x" * 63]
+        assert node.call("FLASH.GET", "tiny") == b"x" * 63
+        assert number(node, "tiered_keys") == number(node, "cache_hits") == 0
+        assert number(node, "cache_misses") == 0
+
+    @pytest.mark.parametrize("size", [20_000, 3_000])
+    def test_values_of_several_blocks_do_not_wait_for_the_cron(self, server, size):
+        """Which comes once a second here."""
+        node = server({"hz": "1"})
+        names = [f"l{n}" for n in range(30)]
+        for name in names:
+            node.call("FLASH.RPUSH", name, *[os.urandom(size) for _ in range(3)])
+        began = time.monotonic()
+        for name in names:
+            assert demote(node, name) == b"OK"
+        assert time.monotonic() - began < 15 * SLOWDOWN, "each waited for the cron"
+        assert demote(node, names[0]) == b"ALREADY_COLD"
 
     def test_missing_expired_and_native_keys(self, server):
         node = server()
@@ -214,7 +231,28 @@ class TestCompaction:
     def test_nothing_to_do(self, server):
         node = server()
         assert [node.call("FLASH.COMPACTION.TRIGGER") for _ in range(3)] == [b"OK"] * 3
-        assert number(node, "compaction_runs") == 0
+        assert number(node, "compaction_runs") == 3
+        assert number(node, "compaction_segments") == 0
+
+    def test_a_trigger_waits_for_the_end_of_a_snapshot(self, server):
+        node = server({"flash.compression": "none", "flash.compaction-interval-sec": "3600",
+                       "rdb-key-save-delay": "5000"})
+        names = [f"key:{i}" for i in range(300)]
+        put(node, *names, size=8000)
+        for name in names:
+            demote(node, name)
+        node.call("DEL", *names[::3])
+        dead = number(node, "storage_dead_bytes")
+        node.call("BGSAVE")
+        with node.client.pipeline(transaction=True) as transaction:
+            transaction.execute_command("FLASH.COMPACTION.TRIGGER")
+            [reply] = transaction.execute(raise_on_error=False)
+        assert "nothing was compacted" in str(reply)
+        assert number(node, "storage_dead_bytes") == dead
+        assert node.info("persistence")["rdb_bgsave_in_progress"] == 1, "the snapshot was too quick"
+        assert node.call("FLASH.COMPACTION.TRIGGER") == b"OK"
+        assert node.info("persistence")["rdb_bgsave_in_progress"] == 0
+        assert number(node, "storage_dead_bytes") < dead / 10
 
     def test_several_at_once_and_inside_others(self, server):
         node = server()
@@ -236,6 +274,12 @@ class TestCompaction:
         assert [name for name, _ in pairs[:3]] == [b"compaction_runs", b"bytes_reclaimed",
                                                    b"free_blocks"]
         values = dict(pairs)
+        put(node, "key", size=100_000)
+        demote(node, "key")
+        later = dict(pair.split(b":") for pair in node.call("FLASH.COMPACTION.STATS"))
+        assert all(value.isdigit() for value in [*values.values(), *later.values()])
+        assert later[b"live_ppm"] == b"1000000"
+        assert 1000 <= int(later[b"write_amplification_thousandths"]) < 20_000
         assert values[b"compaction_runs"] == values[b"bytes_reclaimed"] == b"0"
         assert int(values[b"free_blocks"]) == 32 * MIB // 4096
         refuses("wrong number of arguments", node.call, "FLASH.COMPACTION.STATS", "x")

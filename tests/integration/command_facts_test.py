@@ -18,7 +18,8 @@ SAMPLES = [
     ("GET", "a"), ("SET", "a", "b"), ("SET", "a", "b", "EX", 5), ("MGET", "a", "b"),
     ("MSET", "a", "1", "b", "2"), ("DEL", "a", "b"), ("HSET", "a", "f", "v"),
     ("HGETALL", "a"), ("LMOVE", "a", "b", "LEFT", "LEFT"), ("RPOPLPUSH", "a", "b"),
-    ("BLPOP", "a", "b", "0"), ("BLMOVE", "a", "b", "LEFT", "LEFT", "0"), ("BZPOPMIN", "a", "b", "0"),
+    ("BLPOP", "a", "b", "0"), ("BLMOVE", "a", "b", "LEFT", "LEFT", "0"),
+    ("BZPOPMIN", "a", "b", "0"),
     ("ZADD", "a", 1, "m"), ("ZRANGE", "a", 0, -1), ("ZRANGESTORE", "a", "b", 0, -1),
     ("ZUNIONSTORE", "a", 2, "b", "c"), ("ZUNIONSTORE", "a", 2, "b", "c", "WEIGHTS", 1, 2),
     ("ZINTERSTORE", "a", 1, "b"), ("ZDIFFSTORE", "a", 1, "b"), ("ZSCAN", "a", 0),
@@ -139,7 +140,7 @@ def test_set_with_get_needs_permission_to_read(server, rules):
         node.call("ACL", "LOG", "RESET")
         script = "return redis.pcall(ARGV[1], 'k', 'v', ARGV[2])"
         replies = [ann.call(name, "k", "v"), ann.call(name, "k", "v", "get"),
-                   ann.call("EVAL", script, 0, name, "GET"), ann.call("EVAL", script, 0, name, "XX")]
+                   *(ann.call("EVAL", script, 0, name, option) for option in ("GET", "XX"))]
         refused = [reply.is_error and b"ermission" in reply.value for reply in replies]
         ann.call("MULTI")
         ann.call(name, "k", "v", "GET")

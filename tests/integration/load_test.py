@@ -3,7 +3,8 @@
 import pytest
 import redis
 
-from conftest import StartError
+from conftest import MODULE, StartError
+from harness.resp import Connection
 
 
 def test_module_is_listed_by_name(server):
@@ -46,3 +47,12 @@ def test_server_without_the_module(server):
     assert b"flash" not in [module[b"name"] for module in node.client.module_list()]
     with pytest.raises(redis.exceptions.ResponseError, match="unknown command"):
         node.call("FLASH.GET", "key")
+
+
+def test_a_command_right_behind_module_load(server):
+    node = server(module=False)
+    link = Connection(node.port)
+    link.send(("MODULE", "LOAD", str(MODULE), "flash.path", str(node.dir / "flash.tier"),
+               "flash.capacity-bytes", "64mb"),
+              ("FLASH.SET", "k", "v" * 100), ("FLASH.GET", "k"), ("FLASH.DEBUG.STATE",))
+    assert [link.read().plain() for _ in range(4)] == [b"OK", b"OK", b"v" * 100, b"ready"]

@@ -65,7 +65,7 @@ def main():
         print(f"{judged} saved values judged; never a stale or foreign value")
         if not options.native:
             print(", ".join(f"{name} {node.info('flash')['flash_' + name]}" for name in (
-                "cache_hits", "cache_misses", "auto_demotions_total", "compaction_runs")))
+                "cache_hits", "cache_misses", "auto_demotions_total", "compaction_segments")))
     except (Wrong, ConnectionError) as wrong:
         print(f"WRONG: {type(wrong).__name__}: {wrong}\nserver's log: {node.dir / 'server.log'}")
         if isinstance(wrong, ConnectionError):
