@@ -109,7 +109,10 @@ Outcome SetExpired(Context& ctx, const Texts& texts, const HSetRequest& request,
   if (auto closed = ctx.GateApply()) return *closed;
   if (key.exists()) {
     key.Delete();
-    CommitRemoval(ctx, kKey, true, kHSetEvent, kClass);
+    ValkeyModuleString* const name = ctx.Argument(kKey);
+    const std::array<KeyChange, 2> changes = {{{name, kHSetEvent, kClass}, ExpiredAtOnce(name)}};
+    const std::array<ValkeyModuleString*, 1> args = {name};
+    ctx.Commit({"DEL", args}, changes);
   }
   return ctx.ReplyInteger(added);
 }

@@ -99,6 +99,8 @@ Outcome LRem(Context& ctx) {
   return ctx.ReplyInteger(static_cast<long long>(found.size()));
 }
 
+constexpr uint32_t kVersionWithQuietTrim = 0x00090000;
+
 /// FLASH.LTRIM key start stop
 ///
 /// Reply: OK.
@@ -112,7 +114,13 @@ Outcome LTrim(Context& ctx) {
   }
   const uint64_t size = key->size();
   const IndexRange kept = RangeOf(*bounds, size);
-  if (kept.count == size) return ctx.ReplyOk();
+  if (kept.count == size) {
+    // As the server at hand: before 9.0 it lets WATCH fail although nothing changed.
+    if (!ctx.planning() && vk::ServerVersion() < kVersionWithQuietTrim) {
+      ValkeyModule_SignalModifiedKey(ctx.raw(), ctx.Argument(kKey));
+    }
+    return ctx.ReplyOk();
+  }
   Missing missing;
   if (kept.count > 0) {
     key->PlanErase(0, kept.begin, &missing);

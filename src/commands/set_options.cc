@@ -100,4 +100,10 @@ bool IsPast(const Context& ctx, mstime_t at_ms) {
   return (vk::ContextFlags(ctx.raw()) & kObedient) == 0;
 }
 
+dispatch::KeyChange ExpiredAtOnce(ValkeyModuleString* key) {
+  constexpr uint32_t kVersionWithExpired = 0x00080100;
+  if (vk::ServerVersion() < kVersionWithExpired) return {key, "del"};
+  return {key, "expired", VALKEYMODULE_NOTIFY_EXPIRED};
+}
+
 }  // namespace flash::commands

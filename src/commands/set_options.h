@@ -30,4 +30,8 @@ struct SetOptions {
 /// do as they are told.
 [[nodiscard]] bool IsPast(const dispatch::Context& ctx, mstime_t at_ms);
 
+/// What is told of a key that a time to live which is over already deletes: as the server at hand
+/// does, `expired` from 8.1 on, `del` before.
+[[nodiscard]] dispatch::KeyChange ExpiredAtOnce(ValkeyModuleString* key);
+
 }  // namespace flash::commands

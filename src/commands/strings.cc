@@ -70,7 +70,7 @@ Outcome SetExpired(Context& ctx, const SetOptions& options, StringKey& key) {
   if (key.exists()) {
     key.Delete();
     const std::array<ValkeyModuleString*, 1> args = {ctx.Argument(kKey)};
-    const std::array<KeyChange, 1> changes = {{{ctx.Argument(kKey), "del"}}};
+    const std::array<KeyChange, 1> changes = {ExpiredAtOnce(ctx.Argument(kKey))};
     ctx.Commit({"DEL", args}, changes);
   }
   return options.get ? Outcome::kDone : ctx.ReplyOk();

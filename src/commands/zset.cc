@@ -40,9 +40,10 @@ std::optional<double> NewScore(const ZAddRequest& request, std::optional<double>
   return score;
 }
 
-/// The score that is stored: a small set knows no minus zero.
-double StoredScore(double score, Bytes member, const ZSetValue& set) {
-  const bool small = member.size() <= kSmallMemberBytes && set.size() < kSmallSize;
+/// The score that is stored: a small set knows no minus zero, unless it is about to be large.
+double StoredScore(double score, Bytes member, const ZAddRequest& request, const ZSetValue& set) {
+  const bool small = member.size() <= kSmallMemberBytes && set.size() < kSmallSize &&
+                     request.scores.size() <= kSmallSize;
   return small ? WithoutMinusZero(score) : score;
 }
 
@@ -58,23 +59,23 @@ Pair PairAt(const Texts& texts, const ZAddRequest& request, size_t i) {
 }
 
 /// Without conditions and increments: each member is sought once.
-void ApplyPlain(const Pair& pair, ZSetValue& set, Added* done) {
+void ApplyPlain(const Pair& pair, const ZAddRequest& request, ZSetValue& set, Added* done) {
   std::optional<double> old;
-  static_cast<void>(set.Set(pair.member, StoredScore(pair.score, pair.member, set), &old));
+  static_cast<void>(set.Set(pair.member, StoredScore(pair.score, pair.member, request, set), &old));
   if (old && *old == pair.score) return;
   ++(old ? done->updated : done->added);
   done->changed.push_back(pair.at);
 }
 
 void Apply(const Pair& pair, const ZAddRequest& request, ZSetValue& set, Added* done) {
-  if (IsPlain(request)) return ApplyPlain(pair, set, done);
+  if (IsPlain(request)) return ApplyPlain(pair, request, set, done);
   const std::optional<double> old = set.empty() ? std::nullopt : set.Score(pair.member);
   const std::optional<double> score = NewScore(request, old, pair.score);
   if (!score) return;
   done->processed = true;
   done->score = *score;
   if (old && *old == *score) return;
-  static_cast<void>(set.Set(pair.member, StoredScore(*score, pair.member, set)));
+  static_cast<void>(set.Set(pair.member, StoredScore(*score, pair.member, request, set)));
   ++(old ? done->updated : done->added);
   done->changed.push_back(pair.at);
 }

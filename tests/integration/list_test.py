@@ -146,3 +146,18 @@ def test_parked_pops_take_what_is_there_when_applied(server, tmp_path, monkeypat
     holder.let_go()
     assert first.read().plain() == b"x"
     assert second.read().plain() == [b"y", b"z"]
+
+
+@pytest.mark.parametrize("words", [(0, -1), (-100, 100), (1, -1), (5, 6)])
+def test_a_trim_lets_watch_fail_as_the_server_at_hand_does(server, words):
+    node = server()
+    outcomes = []
+    for key, prefix in (("n", ""), ("f", "FLASH.")):
+        watcher = Connection(node.port)
+        node.call(prefix + "RPUSH", key, "a", "b")
+        watcher.must("WATCH", key)
+        node.call(prefix + "LTRIM", key, *words)
+        watcher.must("MULTI")
+        watcher.must("PING")
+        outcomes.append(watcher.must("EXEC"))
+    assert outcomes[0] == outcomes[1]

@@ -228,7 +228,13 @@ def test_events(server):
     chill(node, "k")
     assert events_of(node, ("FLASH.GET", "k")) == []
     assert events_of(node, ("FLASH.MSET", "k", "1", "k", "2")) == [("flash.set", "k")] * 2
-    assert events_of(node, ("FLASH.SET", "k", "v", "PXAT", 1)) == [("del", "k")]
+    node.call("SET", "n", "v")
+    for when in (("PXAT", 1), ("EXAT", 1)):
+        node.call("SET", "n", "v")
+        node.call("FLASH.SET", "k", "v")
+        told = events_of(node, ("FLASH.SET", "k", "v", *when), ("SET", "n", "v", *when))
+        assert [name for name, key in told if key == "k"] == \
+            [name for name, key in told if key == "n"] in (["del"], ["expired"])
     node.call("FLASH.MSET", "a", "1", "b", VALUE)
     assert events_of(node, ("FLASH.DEL", "a", "none", "b", "a")) == [
         ("flash.del", "a"), ("flash.del", "b")]

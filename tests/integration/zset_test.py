@@ -316,3 +316,14 @@ def test_ranges_by_member_over_scores_that_rise_with_them(node, count, step):
                 assert flash == native, (name, low, high, rest)
     assert everything(node, "FLASH.out") == [
         (m, float(s)) for m, s in node.client.zrange("out", 0, -1, withscores=True)]
+
+
+@pytest.mark.parametrize("count", [1, 128, 129, 200])
+def test_minus_zero_in_a_zadd_of_many_members(node, count):
+    words = [word for n in range(count) for word in ("-0.0", f"m{n:03d}")]
+    replies = []
+    for key, prefix in (("n", ""), ("f", "FLASH.")):
+        node.call(prefix + "ZADD", key, *words)
+        connection = Connection(node.port, resp3=True)
+        replies.append(connection.call(prefix + "ZRANGE", key, 0, -1, "WITHSCORES").raw)
+    assert replies[0] == replies[1]
