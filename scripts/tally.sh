@@ -59,6 +59,26 @@ run_suites() {
   run_pytest "$PWD/build/release/pytest.xml" "$@"
 }
 
+# run_other_servers: what may differ between generations of the server (replies, events, COMMAND
+# facts, blocking, clusters), with the release library on the newer ones.
+run_other_servers() {
+  local codename part
+  local -a files=()
+  for part in load command_facts differential strings_options strings_cluster hash list zset \
+    blocking; do
+    files+=("tests/integration/${part}_test.py")
+  done
+  for codename in trixie sid; do
+    local report="$PWD/build/release/pytest-$codename.xml"
+    rm -f "$report"
+    FLASH_SERVER="$PWD/third_party/servers/$codename/valkey-server" \
+      FLASH_DIFFERENTIAL_OPS="${FLASH_DIFFERENTIAL_OPS:-1500}" \
+      /usr/bin/python3 -m pytest -q -p no:cacheprovider -n "${JOBS:-$(nproc)}" \
+      --junit-xml="$report" "${files[@]}"
+    add_junit "$report"
+  done
+}
+
 # run_sanitized_pytest: the integration tests with the library of the asan preset.
 run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
