@@ -111,7 +111,7 @@ void* FailLoad(ValkeyModuleIO* io, const char* type, const std::string& why);
 /// and what there was is freed. `repeated`: what kInvalid means.
 template <typename Builder>
 [[nodiscard]] uint64_t FinishLoad(ValkeyModuleIO* io, const char* type, Builder* builder,
-                                  Result<void> outcome, const char* repeated) {
+                                  const Result<void>& outcome, const char* repeated) {
   Result<uint64_t> word = outcome ? builder->Finish() : Result<uint64_t>(outcome.error());
   if (word) return *word;
   for (const uint64_t rest : builder->Abandon()) server::FreeCollection(builder->kind(), rest);

@@ -131,7 +131,7 @@ class Collection {
   /// Makes the word what `builder` built; frees what it left behind where `outcome` or its end is
   /// an error, which is returned.
   template <typename Builder>
-  [[nodiscard]] Result<void> FinishBuild(Builder* builder, Result<void> outcome) {
+  [[nodiscard]] Result<void> FinishBuild(Builder* builder, const Result<void>& outcome) {
     Result<uint64_t> word = outcome ? builder->Finish() : Result<uint64_t>(outcome.error());
     if (word) {
       *word_ = *word;

@@ -146,7 +146,9 @@ void SortedBuilder::Hold(uint64_t hash, const EntryDraft& draft) {
     const size_t arena = bytes > arena_.capacity() ? std::max(bytes, 2 * at) : arena_.capacity();
     const size_t held =
         held_.size() < held_.capacity() ? held_.capacity() : std::max(kHeldFirst, 2 * held_.size());
-    placer_.Hold(arena + held * sizeof(HeldEntry), 0);
+    // The many small values need not be told of.
+    const uint64_t bytes_held = arena + held * sizeof(HeldEntry);
+    if (bytes_held > kLeafRamBytes) placer_.Hold(bytes_held, 0);
     arena_.reserve(arena);
     held_.reserve(held);
   }

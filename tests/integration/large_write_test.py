@@ -6,6 +6,9 @@ import threading
 import pytest
 import redis
 
+from conftest import wait_until
+from harness.parking import Holder, send_and_park
+
 CACHE = 1 << 20
 # A tenth above the bound, the leaves that the last part pins, and one part, of a sixteenth.
 BOUND = CACHE + CACHE // 10 + 250_000
@@ -16,6 +19,12 @@ COUNT = 20_000
 
 def peak(node):
     return node.info("flash")["flash_hot_bytes_peak"]
+
+
+def blocks(node):
+    info = node.info("flash")
+    return sum(info[f"flash_blocks_{state}"]
+               for state in ("hot_dirty", "hot_clean", "demoting", "cold"))
 
 
 def value(n):
@@ -49,6 +58,13 @@ def check(node, kind):
         for n in range(0, COUNT, 1_009):
             index = n if kind == "list" else COUNT - 1 - n
             assert node.call("FLASH.LINDEX", kind, index) == value(n)
+
+
+def at_once(node, *args):
+    """In a transaction, where nobody is parked, so that a Holder does not hold it."""
+    pipe = node.client.pipeline(transaction=True)
+    pipe.execute_command(*args)
+    return pipe.execute()[0]
 
 
 def plainly(node, command, kind, args):
@@ -168,3 +184,44 @@ def test_what_fits_nowhere_changes_nothing(server):
     assert node.call("FLASH.LRANGE", "list", 0, -1) == [b"a", b"b"]
     assert node.call("FLASH.HGETALL", "hash") == [b"f", b"v"]
     assert node.call("DBSIZE") == 2
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server, tmp_path, monkeypatch):
+    holder = Holder(tmp_path, monkeypatch)
+    node = server(SMALL)
+    node.call("FLASH.RPUSH", "list", b"a", b"b")
+    before = blocks(node)
+    holder.hold("release")
+    client = send_and_park(node, "FLASH.RPUSH", "list", *arguments("list", range(8_000)))
+    wait_until(lambda: blocks(node) > 8_000 * 500 // 4096, what="the copy")
+    assert at_once(node, "FLASH.LRANGE", "list", 0, -1) == [b"a", b"b"]
+    client.close()
+    wait_until(lambda: blocks(node) == before, what="the end of the copy")
+    holder.let_go()
+    assert node.call("FLASH.LRANGE", "list", 0, -1) == [b"a", b"b"]
+
+
+def test_a_value_that_changes_while_its_copy_is_made(server, tmp_path, monkeypatch):
+    """Changed by others before the copy takes its place, it is written to once more."""
+    holder = Holder(tmp_path, monkeypatch)
+    node = server(SMALL)
+    node.call("FLASH.HSET", "hash", *arguments("hash", range(8_000), b"old"))
+    node.call("FLASH.RPUSH", "list", b"a")
+    holder.hold("release")
+    clients = [send_and_park(node, "FLASH.HSET", "hash", *arguments("hash", range(4_000, 12_000)),
+                             parked=1),
+               send_and_park(node, "FLASH.RPUSH", "list", *arguments("list", range(8_000)),
+                             parked=2)]
+    assert at_once(node, "FLASH.HDEL", "hash", b"f1", b"f5000") == 2
+    assert at_once(node, "FLASH.HSET", "hash", b"f11999", b"mine") == 1
+    assert at_once(node, "FLASH.LPOP", "list") == b"a"
+    holder.let_go()
+    assert clients[0].read().value == 4_000
+    assert clients[1].read().value == 8_000
+    assert node.call("FLASH.HLEN", "hash") == 11_999
+    assert node.call("FLASH.HGET", "hash", b"f11999") == value(11_999)
+    assert node.call("FLASH.HGET", "hash", b"f5000") == value(5_000)
+    assert node.call("FLASH.HEXISTS", "hash", b"f1") == 0
+    assert node.call("FLASH.LINDEX", "list", 0) == value(0)
+    node.call("FLASH.DEL", "hash", "list")
+    wait_until(lambda: blocks(node) == 0, what="the end of all blocks")
