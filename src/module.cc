@@ -15,6 +15,7 @@
 #include "commands/strings.h"
 #include "dispatch/command_spec.h"
 #include "dispatch/dispatcher.h"
+#include "durability/durability.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -40,6 +41,7 @@ void InstallAllocator() {
 
 void OnSettingChanged(const server::SettingSpec& /*spec*/) {
   server::Engine::Get().ApplySettings();
+  durability::OnSettingsChanged();
 }
 
 Result<void> OpenEngine(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arguments) {
@@ -76,6 +78,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   if (auto done = types::StartSaveSupport(ctx); !done) return done;
   commands::FollowNumberDialect();
   server::RegisterInfo(ctx);
+  if (auto done = durability::Start(ctx); !done) return done;
   return server::StartEvents(ctx);
 }
 

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "dispatch/context.h"
 #include "server/engine.h"
 #include "types/type_registry.h"
 #include "vk/call_reply.h"
@@ -188,6 +189,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   std::vector<BlockId> blocks;
   if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);
   const uint64_t bytes = BytesOf(blocks);
+  const dispatch::Context::ServersOwn servers_own;
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
   if (reply.is_error()) {
     ++Counters().keys_rejected;

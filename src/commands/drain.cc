@@ -8,6 +8,7 @@
 
 #include "base/glob.h"
 #include "dispatch/errors.h"
+#include "durability/durability.h"
 #include "server/background.h"
 #include "types/native_form.h"
 #include "types/type_registry.h"
@@ -43,6 +44,7 @@ Drain::Drain(const Options& options, ValkeyModuleCtx* ctx)
       maxmemory_(options.force ? 0 : types::Maxmemory(ctx)),
       home_db_(ValkeyModule_GetSelectedDb(ctx)) {
   db_ = options_.all_databases ? 0 : home_db_;
+  changes_at_start_ = durability::ChangesSoFar();
 }
 
 void Drain::Start(ValkeyModuleCtx* ctx) {
@@ -98,6 +100,9 @@ void Drain::End(const char* error) {
     vk::LogWarning("drain: FLASH keys are left in other databases: " + elsewhere_ +
                    " (FLASH.DRAIN ALLDBS converts those, too)");
   }
+  const bool everything = error == nullptr && options_.all_databases && !options_.match &&
+                          !options_.count && !leaves_some_ && figures_.errors == 0;
+  if (everything) durability::NoteDrained(changes_at_start_);
   if (TheDrain().get() == this) TheDrain().reset();
 }
 
@@ -192,6 +197,7 @@ void Drain::StartOne(ValkeyModuleCtx* ctx) {
   void* const value = key.module_value();
   if (!options_.force && type->elements(value) > Engine::Get().settings().drain_max_elements) {
     ++figures_.skipped;
+    leaves_some_ = true;
     return;
   }
   if (types::IsResident(*type, value)) {

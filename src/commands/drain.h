@@ -74,6 +74,8 @@ class Drain : public std::enable_shared_from_this<Drain> {
   void End(const char* error);
   void Publish() { server::Engine::Get().counters().drain = figures_; }
 
+  uint64_t changes_at_start_ = 0;  // As durability counts them.
+  bool leaves_some_ = false;       // Keys of ours, too large to be converted.
   const Options options_;
   uint64_t maxmemory_ = 0;
   ValkeyModuleScanCursor* cursor_ = nullptr;

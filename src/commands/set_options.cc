@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "dispatch/errors.h"
+#include "server/engine.h"
 
 namespace flash::commands {
 namespace {
@@ -96,6 +97,7 @@ bool ParseSetOptions(Context& ctx, SetOptions* options) {
 
 bool IsPast(const Context& ctx, mstime_t at_ms) {
   if (at_ms > ValkeyModule_Milliseconds()) return false;
+  if (server::Engine::Get().replaying()) return false;
   constexpr uint32_t kObedient = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICA;
   return (vk::ContextFlags(ctx.raw()) & kObedient) == 0;
 }

@@ -3,11 +3,26 @@
 // Thread: main.
 #include "dispatch/commit.h"
 
-namespace flash::dispatch {
+#include "server/engine.h"
 
-void Commit(ValkeyModuleCtx* ctx, const Effect& effect, std::span<const KeyChange> changes) {
+namespace flash::dispatch {
+namespace {
+
+constinit CommitHook commit_hook = nullptr;
+
+}  // namespace
+
+void SetCommitHook(CommitHook hook) { commit_hook = hook; }
+
+void Commit(ValkeyModuleCtx* ctx, const Effect& effect, const TypedCommand& typed,
+            std::span<const KeyChange> changes) {
+  if (server::Engine::Get().replaying()) return;
+  const bool as_typed = effect.command == nullptr;
+  if (commit_hook != nullptr) {
+    commit_hook(ctx, as_typed ? typed : TypedCommand{effect.command, effect.args});
+  }
   for (const KeyChange& change : changes) ValkeyModule_SignalModifiedKey(ctx, change.key);
-  if (effect.command == nullptr) {
+  if (as_typed) {
     ValkeyModule_ReplicateVerbatim(ctx);
   } else {
     ValkeyModule_Replicate(ctx, effect.command, "v",

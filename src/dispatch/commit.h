@@ -23,7 +23,19 @@ struct Effect {
   std::span<ValkeyModuleString* const> args;
 };
 
-/// Tells everybody of `changes`, which `effect` (or the command as typed) repeats elsewhere.
-void Commit(ValkeyModuleCtx* ctx, const Effect& effect, std::span<const KeyChange> changes);
+/// A command with its arguments as typed.
+struct TypedCommand {
+  const char* name = nullptr;
+  std::span<ValkeyModuleString* const> args;
+};
+
+/// Tells everybody of `changes`, which `effect` (or the command as typed) repeats elsewhere. While
+/// a log is replayed there is nobody to tell.
+void Commit(ValkeyModuleCtx* ctx, const Effect& effect, const TypedCommand& typed,
+            std::span<const KeyChange> changes);
+
+/// Told of each commit, with what repeats the change, before anybody else is. One; at load.
+using CommitHook = void (*)(ValkeyModuleCtx* ctx, const TypedCommand& effect);
+void SetCommitHook(CommitHook hook);
 
 }  // namespace flash::dispatch

@@ -46,13 +46,30 @@ class Context {
   Context(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc, const CommandSpec& spec,
           Mode mode, Prepared* prepared)
       : ctx_(ctx), argv_(argv), argc_(argc), mode_(mode), prepared_(prepared), spec_(spec) {
+    ++running_;
     if (planning()) SetPoolQuiet(true);
   }
   ~Context() {
+    --running_;
     if (planning()) SetPoolQuiet(false);
   }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
+
+  /// A handler runs: what happens to keys now is its doing, and told by its Commit.
+  [[nodiscard]] static bool InHandler() { return running_ != 0; }
+
+  /// The scope of a command of the server's own that a handler runs: no Commit tells of it.
+  class ServersOwn {
+   public:
+    ServersOwn() : running_before_(running_) { running_ = 0; }
+    ~ServersOwn() { running_ = running_before_; }
+    ServersOwn(const ServersOwn&) = delete;
+    ServersOwn& operator=(const ServersOwn&) = delete;
+
+   private:
+    uint32_t running_before_;
+  };
 
   // --- Arguments
   // ----------------------------------------------------------------------------------
@@ -151,7 +168,8 @@ class Context {
   /// After a change was made: see commit.h.
   void Commit(const Effect& effect, std::span<const KeyChange> changes) {
     FLASH_CHECK(!planning());
-    dispatch::Commit(ctx_, effect, changes);
+    const std::span<ValkeyModuleString* const> args(argv_ + 1, static_cast<size_t>(argc_ - 1));
+    dispatch::Commit(ctx_, effect, {spec_.name, args}, changes);
   }
 
   // --- Replies: Outcome::kDone
@@ -203,6 +221,8 @@ class Context {
   static void SetPoolQuiet(bool quiet);
   Outcome Close(Need::Kind kind);
   [[nodiscard]] bool CanReadAll(std::span<const values::StringValue> wanted) const;
+
+  static constinit inline uint32_t running_ = 0;  // Contexts that exist.
 
   ValkeyModuleCtx* ctx_;
   ValkeyModuleString** argv_;

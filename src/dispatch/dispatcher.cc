@@ -52,6 +52,14 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   return std::nullopt;
 }
 
+/// What brings the data itself, and readers of the old data while new data loads.
+bool BringsData(ValkeyModuleCtx* ctx) {
+  constexpr uint32_t kAllowed = VALKEYMODULE_CTX_FLAGS_LOADING |
+                                VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING |
+                                VALKEYMODULE_CTX_FLAGS_REPLICATED;
+  return (vk::ContextFlags(ctx) & kAllowed) != 0;
+}
+
 /// Once per turn of the event loop.
 void OnTurn(ValkeyModuleCtx* ctx) {
   WaitingClients::Turn(ctx);
@@ -69,18 +77,21 @@ Result<void> Dispatcher::Start(ValkeyModuleCtx* /*ctx*/) {
 }
 
 bool Dispatcher::MayRunNow(ValkeyModuleCtx* ctx) {
+  if (server::Engine::Get().replaying()) return true;
   server::NoteNothingLoads(ctx);  // No turn of the event loop yet since MODULE LOAD.
   if (server::Engine::Get().state() == server::ModuleState::kReady) return true;
   if (server::Engine::Get().state() == server::ModuleState::kError) {
     ValkeyModule_ReplyWithError(ctx, errors::kFailed);
     return false;
   }
-  // What brings the data itself, and readers of the old data while new data loads.
-  constexpr uint32_t kAllowed = VALKEYMODULE_CTX_FLAGS_LOADING |
-                                VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING |
-                                VALKEYMODULE_CTX_FLAGS_REPLICATED;
-  if ((vk::ContextFlags(ctx) & kAllowed) != 0) return true;
+  if (BringsData(ctx)) return true;
   ValkeyModule_ReplyWithError(ctx, errors::kRecovering);
+  return false;
+}
+
+bool Dispatcher::MayWriteNow(ValkeyModuleCtx* ctx) {
+  if (server::Engine::Get().replaying() || BringsData(ctx)) return true;
+  ValkeyModule_ReplyWithError(ctx, WriteRefusal());
   return false;
 }
 

@@ -8,6 +8,7 @@
 
 #include "dispatch/bringer.h"
 #include "dispatch/context.h"
+#include "dispatch/recheck.h"
 #include "server/engine.h"
 
 namespace flash::dispatch {
@@ -30,6 +31,11 @@ class Dispatcher {
         [[unlikely]] {
       return VALKEYMODULE_OK;
     }
+    if constexpr (kSpec.writes()) {
+      if (WriteRefusal() != nullptr && !MayWriteNow(ctx)) [[unlikely]] {
+        return VALKEYMODULE_OK;
+      }
+    }
     Context context(ctx, argv, argc, kSpec, Context::Mode::kRun, nullptr);
     const Outcome outcome = kSpec.handler(context);
     if (outcome != Outcome::kDone) [[unlikely]]
@@ -46,6 +52,8 @@ class Dispatcher {
  private:
   /// While the module is not ready: true for what must run all the same, else replies an error.
   [[nodiscard]] static bool MayRunNow(ValkeyModuleCtx* ctx);
+  /// While writes are refused: true for what was acknowledged elsewhere, else replies the error.
+  [[nodiscard]] static bool MayWriteNow(ValkeyModuleCtx* ctx);
   /// Parks the client, or waits.
   static void Bring(Context& context, Outcome outcome, ValkeyModuleString** argv, int argc);
 };

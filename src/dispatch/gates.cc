@@ -80,7 +80,7 @@ bool Context::MayWait() const {
 bool Context::MustApply() const {
   constexpr uint32_t kAcknowledged =
       VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
-  return (vk::ContextFlags(ctx_) & kAcknowledged) != 0;
+  return server::Engine::Get().replaying() || (vk::ContextFlags(ctx_) & kAcknowledged) != 0;
 }
 
 std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {

@@ -38,6 +38,7 @@ const char* RefusalOf(ValkeyModuleCtx* ctx, const CommandSpec& spec, ValkeyModul
       return errors::kReadOnly;
     }
     if (ValkeyModule_AvoidReplicaTraffic() != 0) return errors::kPaused;
+    if (WriteRefusal() != nullptr) return WriteRefusal();
     // With an eviction policy the server frees memory before the next command.
     if (spec.denied_when_oom() && has(VALKEYMODULE_CTX_FLAGS_OOM) &&
         !has(VALKEYMODULE_CTX_FLAGS_EVICT)) {

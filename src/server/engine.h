@@ -85,6 +85,9 @@ class Engine {
   [[nodiscard]] const base::Clock& clock() const { return clock_; }
   [[nodiscard]] ModuleState state() const { return state_; }
   void set_state(ModuleState state) { state_ = state; }
+  /// What a log holds is being applied: as once acknowledged, whatever the clock says now.
+  [[nodiscard]] bool replaying() const { return replaying_; }
+  void set_replaying(bool replaying) { replaying_ = replaying; }
   [[nodiscard]] ServerCounters& counters() { return counters_; }
   /// Does the server run as part of a cluster?
   [[nodiscard]] bool cluster_enabled() const { return cluster_enabled_; }
@@ -98,6 +101,7 @@ class Engine {
   Settings settings_;
   base::SystemClock clock_;
   ModuleState state_ = ModuleState::kRecovering;
+  bool replaying_ = false;
   bool cluster_enabled_ = false;
   ServerCounters counters_;
   uint64_t pass_requested_ = 0;  // The last answer of RequestCompaction.

@@ -18,6 +18,7 @@
 #include "vk/call_reply.h"
 #include "vk/detached_context.h"
 #include "vk/log.h"
+#include "vk/server_events.h"
 
 namespace flash::server {
 namespace {
@@ -37,6 +38,7 @@ struct EventState {
   vk::DetachedContext* detached = nullptr;
   std::array<TurnHook, 4> hooks{};
   size_t hook_count = 0;
+  TurnFrame frame;
   bool tick_armed = false;
   bool frozen = false;
   uint64_t children_born = 0;
@@ -138,12 +140,23 @@ void OnOwnCompletion(int fd, void* data, int mask) {
   OnCompletions(fd, data, mask);
 }
 
+/// Once: at the first turn, or at the first command if that comes before it.
+void RunFirst(ValkeyModuleCtx* ctx) {
+  const TurnHook first = std::exchange(state.frame.first, nullptr);
+  if (first == nullptr) return;
+  const int db = ValkeyModule_GetSelectedDb(ctx);
+  first(ctx);
+  ValkeyModule_SelectDb(ctx, db);
+}
+
 /// Fires in the outermost loop only, so never while loading.
 void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
   if (sub != VALKEYMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP || !Engine::IsOpen()) return;
+  RunFirst(ctx);
   NoteNothingLoads(ctx);
   Turn(ctx, BlockPool::Deliver::kCallbacks);
   RunHooks(ctx);
+  if (state.frame.last != nullptr) state.frame.last(ctx);
 }
 
 /// The server says it by INFO or CONFIG alone; asked at load and after each CONFIG SET.
@@ -259,7 +272,7 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
       {ValkeyModuleEvent_LoadingProgress, OnLoadingProgress},
   };
   for (const auto& [event, callback] : subscriptions) {
-    if (ValkeyModule_SubscribeToServerEvent(ctx, event, callback) != VALKEYMODULE_OK) {
+    if (!vk::Listen(ctx, event, callback)) {
       return Error{Code::kUnsupported,
                    "the server does not offer event " + std::to_string(event.id)};
     }
@@ -280,7 +293,9 @@ void NoteNothingLoads(ValkeyModuleCtx* ctx) {
   Engine& engine = Engine::Get();
   if (engine.state() != ModuleState::kRecovering) return;
   constexpr uint32_t kLoads = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
-  if ((vk::ContextFlags(ctx) & kLoads) == 0) engine.set_state(ModuleState::kReady);
+  if ((vk::ContextFlags(ctx) & kLoads) != 0) return;
+  RunFirst(ctx);
+  if (engine.state() == ModuleState::kRecovering) engine.set_state(ModuleState::kReady);
 }
 
 void AddTurnHook(TurnHook hook) {
@@ -304,6 +319,8 @@ bool ChildLives(ValkeyModuleCtx* ctx) {
 }
 
 uint64_t ChildrenBorn() { return state.children_born; }
+
+void SetTurnFrame(const TurnFrame& frame) { state.frame = frame; }
 
 uint64_t PressureLimitInForce() { return state.pressure_limit; }
 

@@ -34,6 +34,15 @@ void TurnSoon(ValkeyModuleCtx* ctx);
 [[nodiscard]] bool ChildLives(ValkeyModuleCtx* ctx);
 [[nodiscard]] uint64_t ChildrenBorn();
 
+/// What goes around all of it, for whoever keeps a log: at most once; at load.
+struct TurnFrame {
+  /// At the first turn, behind everything that was loaded and before any client.
+  TurnHook first = nullptr;
+  /// At the end of each turn, behind every other hook: no reply of the turn has left yet.
+  TurnHook last = nullptr;
+};
+void SetTurnFrame(const TurnFrame& frame);
+
 /// The bound that memory pressure puts on the cache now; 0: none.
 [[nodiscard]] uint64_t PressureLimitInForce();
 

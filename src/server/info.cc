@@ -179,14 +179,14 @@ void AddLeaving(Fields& fields, const ServerCounters& counters) {
   fields.Add("drain_last_scanned", counters.drain.scanned);
 }
 
-/// Names that the dashboards of valkey-flash 1.x know, of what this version does not do yet, and
-/// the log.
-void AddNotBuiltYet(Fields& fields) {
-  fields.Add("wal_size_bytes", uint64_t{0});
-  fields.Add("wal_device_bytes_written", uint64_t{0});
-  fields.Add("wal_appended_lsn", uint64_t{0});
-  fields.Add("wal_durable_lsn", uint64_t{0});
-  fields.Add("wal_base", "none");
+constinit LogFigureSource log_figures = nullptr;
+
+void AddLog(Fields& fields, const LogFigures& log) {
+  fields.Add("wal_size_bytes", log.used_bytes);
+  fields.Add("wal_device_bytes_written", log.bytes_written);
+  fields.Add("wal_appended_lsn", log.appended_lsn);
+  fields.Add("wal_durable_lsn", log.durable_lsn);
+  fields.Add("wal_base", log.base);
 }
 
 void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
@@ -209,10 +209,12 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   if (for_crash_report == 0) AddDevice(fields, engine, store.buffer_bytes);
   AddLeaving(fields, engine.counters());
   AddMigration(fields, engine.settings(), engine.counters().migration);
-  AddNotBuiltYet(fields);
+  AddLog(fields, for_crash_report == 0 && log_figures != nullptr ? log_figures() : LogFigures());
 }
 
 }  // namespace
+
+void SetLogFigures(LogFigureSource source) { log_figures = source; }
 
 void RegisterInfo(ValkeyModuleCtx* ctx) { ValkeyModule_RegisterInfoFunc(ctx, WriteInfo); }
 

@@ -11,4 +11,17 @@ namespace flash::server {
 /// Registers the section. Once, at load.
 void RegisterInfo(ValkeyModuleCtx* ctx);
 
+/// Of the module's own log; without one all is 0.
+struct LogFigures {
+  uint64_t used_bytes = 0;
+  uint64_t bytes_written = 0;
+  uint64_t appended_lsn = 0;
+  uint64_t durable_lsn = 0;
+  /// Whether the log could be recovered from: none, ok, due, awaited, failed, unrecovered.
+  const char* base = "none";
+};
+/// Asked for each INFO, but not for crash reports. Once; at load.
+using LogFigureSource = LogFigures (*)();
+void SetLogFigures(LogFigureSource source);
+
 }  // namespace flash::server

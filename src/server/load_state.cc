@@ -3,6 +3,7 @@
 // Thread: main.
 #include "server/load_state.h"
 
+#include "server/engine.h"
 #include "server/events.h"
 #include "vk/blocked_client.h"
 
@@ -15,7 +16,7 @@ constexpr uint64_t kLoadPatienceUs = 60'000'000;
 
 bool HasAnyFlag(uint32_t flags) { return (vk::ContextFlags(DetachedContext()) & flags) != 0; }
 
-bool DataLoads() { return HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
+bool DataLoads() { return Engine::Get().replaying() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
 
 uint64_t LoadPatienceUs() {
   return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;

@@ -21,7 +21,6 @@ constexpr std::array<std::string_view, 3> kClusterChoices = {"auto", "yes", "no"
 constexpr std::array<std::string_view, 3> kIoBackendChoices = {"auto", "uring", "threads"};
 constexpr std::array<std::string_view, 2> kCompressionChoices = {"none", "lz4"};
 constexpr std::array<std::string_view, 2> kMismatchChoices = {"refuse", "archive"};
-constexpr std::string_view kWal = "the write-ahead log";
 
 template <auto kMember>
 uint64_t Get(const Settings& settings) {
@@ -101,7 +100,7 @@ constexpr Row Choice(std::string_view name, std::span<const std::string_view> ch
   return row;
 }
 
-const std::array<SettingSpec, 24> kTable = {
+const std::array<SettingSpec, 25> kTable = {
     Text("path", &Settings::path,
          "The tier file. Its folder must exist and be writable. Created and sized at load, locked "
          "while in use; "
@@ -116,9 +115,10 @@ const std::array<SettingSpec, 24> kTable = {
         .RunTime(),
     Choice<&Settings::sync>(
         "sync", kSyncChoices,
-        "When a write is acknowledged: after it is durable in the log, or not waiting for that.")
-        .RunTime()
-        .EffectWith(kWal),
+        "always: a write is acknowledged when it is durable, in the server's AOF where that is on, "
+        "else in the log; sets appendfsync always. everysec: at most a second is lost. no: when "
+        "the system writes it. See docs/durability.md.")
+        .RunTime(),
     Number<&Settings::io_threads>(
         "io-threads", 0, 256,
         "I/O threads, one queue to the drive each. 0: as many as the process may "
@@ -178,17 +178,20 @@ const std::array<SettingSpec, 24> kTable = {
         "are done at once, "
         "on the main thread. 0: always so.")
         .RunTime(),
-    Text("wal-dir", &Settings::wal_dir, "Folder of the log. Empty: beside the tier file.")
-        .EffectWith(kWal),
+    YesNo<&Settings::wal>("wal",
+                          "Whether the module keeps a log of changes to FLASH keys while the "
+                          "server's AOF is off. no: for caches, what is newer than the last RDB is "
+                          "lost with the server."),
+    Text("wal-dir", &Settings::wal_dir, "Folder of the log. Empty: beside the tier file."),
     ByteSize<&Settings::wal_max_bytes>(
         "wal-max-bytes", 16 * kMiB,
-        "Size of the log at which a snapshot is started so that it can be cut.")
-        .RunTime()
-        .EffectWith(kWal),
+        "Size of the log at which a snapshot is started so that it can be cut. At twice the size "
+        "writes are refused.")
+        .RunTime(),
     Choice<&Settings::wal_on_mismatch>(
         "wal-on-mismatch", kMismatchChoices,
-        "What to do with a log that does not continue the loaded snapshot.")
-        .EffectWith(kWal),
+        "What to do at start with a log that does not continue the loaded RDB: answer no command, "
+        "or move it aside and go on with the RDB alone."),
     Number<&Settings::drain_max_elements>(
         "drain-max-elements", 0, uint64_t{1} << 40,
         "FLASH.DRAIN leaves keys with more elements alone unless told FORCE.")

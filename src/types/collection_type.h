@@ -8,6 +8,8 @@
 #include "server/freeing.h"
 #include "server/value_env.h"
 #include "types/collection_io.h"
+#include "types/last_copy.h"
+#include "types/limbo.h"
 #include "types/type_registry.h"
 
 namespace flash::types {
@@ -72,7 +74,8 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
   ValkeyModuleTypeMethods methods{};
   methods.version = VALKEYMODULE_TYPE_METHOD_VERSION;
   methods.rdb_load = [](ValkeyModuleIO* io, int encoding) noexcept -> void* {
-    return internal::LoadCollection(kSpec, io, encoding);
+    return Limbo::Loaded(io, TypeRegistry::HandleOf(kSpec.packed),
+                         internal::LoadCollection(kSpec, io, encoding));
   };
   methods.rdb_save = [](ValkeyModuleIO* io, void* value) noexcept {
     internal::SaveCollection(kSpec, io, server::WordOf(value));
@@ -84,12 +87,14 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
     internal::DigestCollection(kSpec, digest, server::WordOf(value));
   };
   methods.free = [](void* value) noexcept {
+    if (Limbo::Keep(value)) return;
     server::FreeOnAnyThread(
         [](void* pointer) { server::FreeCollection(kSpec.kind, server::WordOf(pointer)); }, value);
   };
   // Always small: the main thread frees, so that eviction sees the memory come back.
   methods.free_effort2 = [](ValkeyModuleKeyOptCtx*, const void*) noexcept -> size_t { return 1; };
-  methods.copy2 = [](ValkeyModuleKeyOptCtx*, const void* value) noexcept -> void* {
+  methods.copy2 = [](ValkeyModuleKeyOptCtx* keys, const void* value) noexcept -> void* {
+    NoteCopy(keys);
     uint64_t word = server::WordOf(value);
     return server::PointerOf(
         Collection(server::TheEnv(), kSpec.kind, &word).Clone(Collection::Holder::kKey));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/engine.h"
 #include "server/value_env.h"
 #include "values/string_value.h"
 #include "vk/call_reply.h"
@@ -39,6 +40,21 @@ class NativeCommands {
  private:
   ValkeyModuleCtx* ctx_;
   ValkeyModuleString* key_;
+};
+
+constinit ConversionHook conversion_hook = nullptr;
+constinit bool converting = false;
+
+/// The scope of a conversion.
+class Conversion {
+ public:
+  Conversion(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
+    if (conversion_hook != nullptr) conversion_hook(ctx, key);
+    converting = true;
+  }
+  ~Conversion() { converting = false; }
+  Conversion(const Conversion&) = delete;
+  Conversion& operator=(const Conversion&) = delete;
 };
 
 /// What a key has beside its value.
@@ -111,9 +127,15 @@ class Pieces {
 
 }  // namespace
 
+void SetConversionHook(ConversionHook hook) { conversion_hook = hook; }
+
+bool IsConverting() { return converting; }
+
 uint64_t NativeBytes(uint64_t bytes) { return bytes + bytes / 8; }
 
 uint64_t Maxmemory(ValkeyModuleCtx* ctx) {
+  // What was converted once is converted again when a log is replayed.
+  if (server::Engine::Get().replaying()) return 0;
   // The flag is missing on a replica that ignores it.
   if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_MAXMEMORY) == 0) return 0;
   return vk::ServerInfo(ctx, "memory").Unsigned("maxmemory");
@@ -138,10 +160,12 @@ void BecomeNativeResident(ValkeyModuleCtx* ctx, ValkeyModuleString* key, const v
   const auto string = values::StringValue::FromPointer(const_cast<void*>(value));  // NOLINT
   const Bytes bytes = server::TheStrings().View(string, values::Strings::Use::kPeek);
   const vk::String copy = vk::String::Copy(base::AsText(bytes));
+  const Conversion conversion(ctx, key);
   SetString(ctx, key, copy.get());
 }
 
 void BecomeNative(ValkeyModuleCtx* ctx, ValkeyModuleString* key, Contents* contents) {
+  const Conversion conversion(ctx, key);
   const FlashType& type = contents->type();
   if (type.leaf_arguments == nullptr) {
     const vk::String value = vk::String::Copy({});

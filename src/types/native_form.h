@@ -25,6 +25,12 @@ namespace flash::types {
 /// a reply callback, of a timer. The key must not be open.
 void BecomeNative(ValkeyModuleCtx* ctx, ValkeyModuleString* key, Contents* contents);
 
+/// Told of each value that is about to become native, and then asked not to look: what happens to
+/// the key until the value is native is this. One; at load.
+using ConversionHook = void (*)(ValkeyModuleCtx* ctx, ValkeyModuleString* key);
+void SetConversionHook(ConversionHook hook);
+[[nodiscard]] bool IsConverting();
+
 /// Does a value of this type have no blocks, and always lives in RAM?
 [[nodiscard]] bool IsResident(const FlashType& type, const void* value);
 

@@ -13,6 +13,7 @@
 #include "types/save_source.h"
 #include "types/value_table.h"
 #include "vk/log.h"
+#include "vk/server_events.h"
 
 namespace flash::types {
 namespace {
@@ -68,12 +69,10 @@ void RemoveTemporaryFiles() {
 
 Result<void> StartSaveSupport(ValkeyModuleCtx* ctx) {
   state.server_pid = getpid();
-  if (ValkeyModule_SubscribeToServerEvent(ctx, ValkeyModuleEvent_Persistence, OnPersistence) !=
-      VALKEYMODULE_OK) {
+  if (!vk::Listen(ctx, ValkeyModuleEvent_Persistence, OnPersistence)) {
     return Error{Code::kUnsupported, "the server does not offer the persistence event"};
   }
-  if (ValkeyModule_SubscribeToServerEvent(ctx, ValkeyModuleEvent_Loading, OnLoading) !=
-      VALKEYMODULE_OK) {
+  if (!vk::Listen(ctx, ValkeyModuleEvent_Loading, OnLoading)) {
     return Error{Code::kUnsupported, "the server does not offer the loading event"};
   }
   return {};

@@ -13,6 +13,8 @@
 #include "server/freeing.h"
 #include "server/value_env.h"
 #include "types/collection_io.h"
+#include "types/last_copy.h"
+#include "types/limbo.h"
 #include "types/loading.h"
 #include "types/save_support.h"
 #include "types/type_registry.h"
@@ -299,12 +301,16 @@ void Digest(ValkeyModuleDigest* digest, void* pointer) noexcept {
 
 void FreeNow(void* pointer) { server::FreeString(StringValue::FromPointer(pointer)); }
 
-void Free(void* pointer) noexcept { server::FreeOnAnyThread(FreeNow, pointer); }
+void Free(void* pointer) noexcept {
+  if (Limbo::Keep(pointer)) return;
+  server::FreeOnAnyThread(FreeNow, pointer);
+}
 
 /// Always small: the main thread frees at once, so that eviction sees the memory come back.
 size_t FreeEffort(ValkeyModuleKeyOptCtx* /*ctx*/, const void* /*pointer*/) noexcept { return 1; }
 
-void* Copy(ValkeyModuleKeyOptCtx* /*ctx*/, const void* pointer) noexcept {
+void* Copy(ValkeyModuleKeyOptCtx* ctx, const void* pointer) noexcept {
+  NoteCopy(ctx);
   return server::TheStrings().Share(StringValue::FromPointer(pointer)).pointer();
 }
 
@@ -333,7 +339,9 @@ void AppendContent(const void* pointer, std::vector<BlockId>* ids) {
 Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
   ValkeyModuleTypeMethods methods{};
   methods.version = VALKEYMODULE_TYPE_METHOD_VERSION;
-  methods.rdb_load = RdbLoad;
+  methods.rdb_load = [](ValkeyModuleIO* io, int encoding) noexcept {
+    return Limbo::Loaded(io, StringTypeHandle(), RdbLoad(io, encoding));
+  };
   methods.rdb_save = RdbSave;
   methods.aof_rewrite = AofRewrite;
   methods.aux_load = AuxLoad;

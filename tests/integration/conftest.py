@@ -9,7 +9,8 @@
 `server(settings, ...)` starts a server on a free loopback port in a folder of its own and waits
 until it answers; any number of them may run at once. Each is ended by its pid when the test is
 over, and its log is shown when the test failed. Every server runs with `enable-debug-command`
-and without snapshots on a schedule, so that tests decide what is saved and when.
+and without snapshots on a schedule, so that tests decide what is saved and when; without a log,
+too, unless its settings say LOGGED.
 
 Environment: FLASH_MODULE, the library to test (default build/libvalkey_flash.so); FLASH_SERVER,
 the server binary (default valkey-server); FLASH_LD_PRELOAD, a run-time to preload into the server
@@ -80,6 +81,7 @@ class Server:
         self.args = list(args)
         self.module_args = list(module_args)
         self.port = free_port()
+        self.environment = {}  # More variables, for the next start.
         self.process = None
         self.client = None
         self._clients = []
@@ -181,6 +183,8 @@ class Server:
         settings = {"bind": "127.0.0.1", "port": self.port, "dir": self.dir, "save": "",
                     "enable-debug-command": "yes", "enable-module-command": "yes",
                     "repl-diskless-sync-delay": "0"}
+        if self.module:
+            settings["flash.wal"] = "no"  # But where durability is the subject: LOGGED.
         settings.update(self.settings)
         line = [SERVER_BINARY]
         if self.module:
@@ -195,7 +199,7 @@ class Server:
         return line + self.args
 
     def _spawn(self):
-        environment = dict(os.environ)
+        environment = {**os.environ, **self.environment}
         if os.environ.get("FLASH_LD_PRELOAD"):
             environment["LD_PRELOAD"] = os.environ["FLASH_LD_PRELOAD"]
         self._log_start = len(self.log())
@@ -238,6 +242,9 @@ class Server:
 class StartError(Exception):
     """The server ended, or did not answer, while it was started."""
 
+
+# Settings of a server that keeps a log and waits for it: durable without the AOF.
+LOGGED = {"flash.wal": "yes", "flash.sync": "always", "flash.wal-max-bytes": "16mb"}
 
 # A shared machine's disk may pause for longer than the product gives it.
 PATIENT = ("flash.io-timeout-ms", "60000")

@@ -49,8 +49,8 @@ class TestTable:
     def test_every_setting_exists_with_its_default(self, server):
         shown = server(module_args=()).client.config_get("flash.*")
         table = documented()
-        assert set(shown) == set(table) and len(table) == 24
-        given = {"flash.path", "flash.capacity-bytes", "flash.io-threads"}
+        assert set(shown) == set(table) and len(table) == 25
+        given = {"flash.path", "flash.capacity-bytes", "flash.io-threads", "flash.wal"}
         for name in set(table) - given:
             default = table[name][0]
             assert shown[name] == ("" if default == "(empty)" else in_bytes(default)), name
@@ -244,16 +244,8 @@ class TestWithoutEffectYet:
         assert "no effect yet" not in server().log()
 
     def test_one_line_for_each_other_value_at_load(self, server):
-        node = server({"flash.sync": "always"}, module_args=["wal-max-bytes", "1gb"])
+        node = server({"flash.native-fallback": "yes"}, module_args=["replica-tier-enabled", "yes"])
         lines = log_lines(node.log(), "no effect yet")
         assert len(lines) == 2
-        assert any("flash.sync always" in line and "write-ahead log" in line for line in lines)
-        assert any("flash.wal-max-bytes 1gb" in line for line in lines)
-
-    def test_and_at_run_time(self, server):
-        node = server()
-        node.client.config_set("flash.wal-max-bytes", "16mb")
-        told = log_lines(node.log(), "no effect yet", "flash.wal-max-bytes 16mb")
-        assert len(told) == 1
-        node.client.config_set("flash.wal-max-bytes", "4gb")
-        assert len(log_lines(node.log(), "no effect yet")) == 1
+        assert any("flash.native-fallback yes" in line for line in lines)
+        assert any("flash.replica-tier-enabled yes" in line for line in lines)

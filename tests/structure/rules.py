@@ -20,7 +20,8 @@ _BELOW = {
     "server": ["values", "vk"],
     "types": ["server"],
     "dispatch": ["types"],
-    "cluster": ["dispatch"],
+    "durability": ["dispatch", "log"],
+    "cluster": ["durability"],
     "commands": ["cluster"],
 }
 _ENGINE = ["values"]

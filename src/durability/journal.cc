@@ -1,0 +1,273 @@
+// journal.cc: see journal.h.
+//
+// Thread: main.
+#include "durability/journal.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "durability/test_switches.h"
+#include "log/log_file.h"
+#include "server/engine.h"
+#include "vk/log.h"
+
+namespace flash::durability {
+namespace {
+
+/// Larger effects go to the log part by part.
+constexpr uint64_t kGatheredBytesMax = 16 * kKiB;
+constexpr uint64_t kSegmentBytesMax = 16 * kMiB;
+constexpr uint64_t kSegmentBytesMin = kMiB;
+/// Asked for before the effects come; what one turn brings beyond is asked for meanwhile.
+constexpr uint64_t kRoomBytes = kMiB;
+
+log::Options LogOptions(const server::Settings& settings) {
+  log::Options options;
+  options.segment_bytes = static_cast<uint32_t>(
+      std::clamp(std::bit_floor(settings.wal_max_bytes / 64), kSegmentBytesMin, kSegmentBytesMax));
+  // Writes are refused at twice the size; what the server does by itself still finds room.
+  options.file_bytes_max = 2 * settings.wal_max_bytes + 4 * uint64_t{options.segment_bytes};
+  options.io_timeout_us = uint64_t{settings.io_timeout_ms} * 1000;
+  return options;
+}
+
+}  // namespace
+
+// --- Life
+// -------------------------------------------------------------------------------------------
+
+Result<void> Journal::Open(const std::string& path) {
+  path_ = path;
+  log::LogFile::Options file_options;
+  file_options.path = path;
+  auto file = log::LogFile::Open(file_options);
+  if (!file) return file.error();
+  for (const std::string& line : (*file)->warnings()) vk::LogWarning(line);
+  auto opened =
+      log::Log::Open(std::move(file).Take(), LogOptions(server::Engine::Get().settings()), clock_);
+  if (!opened) return opened.error();
+  log_ = std::move(opened).Take();
+  return {};
+}
+
+Result<void> Journal::Continue(const log::LogId& id, log::Lsn snapshot) {
+  if (Result<void> resumed = log_->Resume(id, snapshot); !resumed) return resumed;
+  taking_ = true;
+  failed_ = needs_base_ = false;
+  return {};
+}
+
+Result<void> Journal::Begin(const Origin& origin) {
+  DropHeld();
+  if (Result<void> begun = log_->Begin(0); !begun) return begun;
+  taking_ = true;
+  failed_ = false;
+  needs_base_ = origin.kind == Origin::Kind::kMemory;
+  const std::string text = EncodeOrigin(origin);
+  Write({EffectKind::kOrigin, 0, 0, {text}});
+  log_->EndUnit();
+  uncommitted_ = false;
+  return log_->Commit();
+}
+
+void Journal::Close() {
+  if (log_ == nullptr) return;
+  if (taking_ && !failed_) {
+    AddHeld();
+    log_->EndUnit();
+    if (const Result<void> closed = log_->Close(); !closed) {
+      vk::LogWarning("the log could not be closed in order: " + closed.error().message);
+    }
+  }
+  Abandon();
+}
+
+void Journal::Abandon() {
+  taking_ = failed_ = needs_base_ = uncommitted_ = short_of_room_ = false;
+  DropHeld();
+  log_.reset();
+}
+
+void Journal::SetSync(bool always, log::SyncMode mode, bool replies_wait) {
+  always_ = always;
+  replies_wait_ = replies_wait;
+  if (log_ == nullptr) return;
+  const server::Settings& settings = server::Engine::Get().settings();
+  log_->SetIoTimeout(uint64_t{settings.io_timeout_ms} * 1000);
+  log_->SetFileBytesMax(LogOptions(settings).file_bytes_max);
+  if (const Result<void> set = log_->SetSync(mode); !set) Fail(nullptr, set.error());
+}
+
+// --- Effects
+// ----------------------------------------------------------------------------------------
+
+void Journal::Write(const Effect& effect) {
+  drained_ = false;
+  const uint64_t bytes = EncodedBytes(effect);
+  added_bytes_ += bytes;
+  if (added_bytes_ > kRoomBytes / 2) AskForRoom(bytes);
+  if (bytes <= kGatheredBytesMax) {
+    scratch_.clear();
+    EncodeParts(effect,
+                [this](Bytes part) { scratch_.insert(scratch_.end(), part.begin(), part.end()); });
+    log_->Add(scratch_);
+  } else {
+    log_->BeginEffect(bytes);
+    EncodeParts(effect, [this](Bytes part) { log_->AddBytes(part); });
+  }
+  uncommitted_ = true;
+}
+
+void Journal::AskForRoom(uint64_t bytes) {
+  added_bytes_ = 0;
+  short_of_room_ = !log_->MakeRoom(bytes + kRoomBytes);
+}
+
+void Journal::Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged) {
+  if (!taking_) return;
+  if (acknowledged && (failed_ || needs_base_)) unsafe_ = true;
+  if (failed_) return;
+  AddHeld();
+  Write(effect);
+  if (always_) WantUnitEnd(ctx);
+}
+
+void Journal::AddDrained(ValkeyModuleCtx* ctx) {
+  Add(ctx, {EffectKind::kDrained, 0, 0, {}});
+  drained_ = taking_ && !failed_;
+}
+
+void Journal::HoldDeletion(ValkeyModuleCtx* ctx, uint64_t db, std::string_view key) {
+  if (!taking_) return;
+  if (failed_ || needs_base_) unsafe_ = true;
+  if (failed_) return;
+  AddHeld();
+  held_deletion_ = HeldDeletion{db, std::string(key)};
+  if (always_) WantUnitEnd(ctx);
+}
+
+bool Journal::TakeBackDeletion(uint64_t db, std::string_view key) {
+  if (!held_deletion_ || held_deletion_->db != db || held_deletion_->key != key) return false;
+  held_deletion_.reset();
+  return true;
+}
+
+void Journal::HoldFlush(ValkeyModuleCtx* ctx, uint64_t db, bool all) {
+  if (!taking_) return;
+  if (failed_ || needs_base_) unsafe_ = true;
+  if (failed_) return;
+  AddHeld();
+  held_flush_ = Effect{EffectKind::kFlush, db, all ? 1U : 0U, {}};
+  if (always_) WantUnitEnd(ctx);
+}
+
+void Journal::DropHeld() {
+  held_deletion_.reset();
+  held_flush_.reset();
+}
+
+void Journal::AddHeld() {
+  if (held_deletion_) {
+    const HeldDeletion held = *std::exchange(held_deletion_, std::nullopt);
+    Write({EffectKind::kDelete, held.db, 0, {held.key}});
+  }
+  if (held_flush_) Write(*std::exchange(held_flush_, std::nullopt));
+}
+
+// --- Units and turns
+// --------------------------------------------------------------------------------
+
+/// Units end apart only where it matters: for what may be committed before the turn's end. The
+/// server takes no job while it loads, nor on a replica, where the turn's end is early enough.
+void Journal::WantUnitEnd(ValkeyModuleCtx* ctx) {
+  if (unit_end_wanted_) return;
+  const uint64_t client = ValkeyModule_GetClientId(ctx);
+  if (ValkeyModule_AddPostNotificationJob(ctx, OnUnitEnd, this, nullptr) != VALKEYMODULE_OK) return;
+  unit_end_wanted_ = true;
+  unit_client_ = client;
+}
+
+void Journal::OnUnitEnd(ValkeyModuleCtx* ctx, void* data) {
+  auto* const journal = static_cast<Journal*>(data);
+  journal->unit_end_wanted_ = false;
+  if (journal->taking_ && !journal->failed_ && server::Engine::IsOpen()) journal->EndUnit(ctx);
+}
+
+void Journal::EndUnit(ValkeyModuleCtx* ctx) {
+  AddHeld();
+  log_->EndUnit();
+  const bool early = (!replies_wait_ && !IsBroken(Safeguard::kIoThreads)) ||
+                     (!IsBroken(Safeguard::kWriteHandler) && doors_.IsOpenFor(ctx, unit_client_));
+  if (early && uncommitted_) Commit(ctx);
+}
+
+void Journal::Commit(ValkeyModuleCtx* ctx) {
+  uncommitted_ = false;
+  DelayBeforeCommit();
+  if (const Result<void> committed = log_->Commit(); !committed) Fail(ctx, committed.error());
+  DelayAfterCommit();
+}
+
+void Journal::EndTurn(ValkeyModuleCtx* ctx) {
+  if (!taking_) return;
+  doors_.NewTurn();
+  if (!failed_) {
+    AddHeld();
+    // A turn too late: when the replies have left.
+    const bool late = IsBroken(Safeguard::kCommit) && !std::exchange(commit_is_late_, true);
+    if (uncommitted_ && !late) {
+      commit_is_late_ = false;
+      log_->EndUnit();
+      Commit(ctx);
+    }
+    if (!failed_ && (added_bytes_ != 0 || short_of_room_)) AskForRoom(0);
+  }
+  if (std::exchange(unsafe_, false) && always_) Doors::DropReplies(ctx);
+}
+
+// --- Failure
+// ----------------------------------------------------------------------------------------
+
+void Journal::Fail(ValkeyModuleCtx* ctx, const Error& error) {
+  if (failed_) return;
+  failed_ = true;
+  failure_ = error.message.empty() ? "device error" : error.message;
+  uncommitted_ = false;
+  DropHeld();
+  vk::LogWarning("the log cannot be written (" + failure_ +
+                 "): writes to FLASH keys are refused until a new log and a snapshot stand");
+  // What this turn did is not durable.
+  if (always_ && ctx != nullptr) Doors::DropReplies(ctx);
+}
+
+void Journal::LookAtLog(ValkeyModuleCtx* ctx) {
+  if (taking_ && !failed_ && log_->state() == log::State::kFailed) Fail(ctx, log_->failure());
+}
+
+bool Journal::TryAgain() {
+  if (!failed_) return false;
+  const Result<void> begun = Begin(Origin{});
+  if (!begun) {
+    failed_ = true;
+    return false;
+  }
+  vk::LogWarning("a new log was begun after the failure; it counts when a snapshot of it stands");
+  return true;
+}
+
+// --- Snapshots
+// --------------------------------------------------------------------------------------
+
+Position Journal::position() const {
+  if (!taking_ || failed_ || drained_) return {};
+  if (IsBroken(Safeguard::kPosition)) return {log_->id(), 1};
+  return {log_->id(), log_->last_lsn()};
+}
+
+void Journal::Cut(log::Lsn lsn) {
+  log_->Cut(lsn);
+  needs_base_ = false;
+}
+
+}  // namespace flash::durability

@@ -1,0 +1,35 @@
+"""Reads keys of any FLASH type back as the models that writers keep."""
+
+from crash.writer import ABSENT
+
+
+def read_all(node, keys):
+    """key -> model, in one pipeline."""
+    client = node.connect()
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.type(key)
+    kinds = pipe.execute()
+    pipe = client.pipeline(transaction=False)
+    for key, kind in zip(keys, kinds):
+        pipe.execute_command(*_READERS[kind][0](key))
+    return {key: _READERS[kind][1](reply)
+            for key, kind, reply in zip(keys, kinds, pipe.execute())}
+
+
+def _pairs(reply, number=str):
+    if isinstance(reply, dict):
+        reply = [part for pair in reply.items() for part in pair]
+    words = [part.decode() if isinstance(part, bytes) else part for part in reply]
+    return dict(zip(words[::2], map(number, words[1::2])))
+
+
+_READERS = {
+    b"none": (lambda key: ("EXISTS", key), lambda reply: ABSENT),
+    b"flashstr1": (lambda key: ("FLASH.GET", key), lambda reply: ("string", reply.decode())),
+    b"flashhsh1": (lambda key: ("FLASH.HGETALL", key), lambda reply: ("hash", _pairs(reply))),
+    b"flashlst1": (lambda key: ("FLASH.LRANGE", key, 0, -1),
+                   lambda reply: ("list", [part.decode() for part in reply])),
+    b"flashzst1": (lambda key: ("FLASH.ZRANGE", key, 0, -1, "WITHSCORES"),
+                   lambda reply: ("zset", _pairs(reply, lambda score: int(float(score))))),
+}
