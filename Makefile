@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test container-test bench demo format lint coverage clean
+.PHONY: help setup build debug run test crash-test container-test bench demo format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
 	@echo 'make container-test     builds the image and runs it (Debian, as root)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
+	@echo 'make crash-test         kill -9 at random moments [ARGS=--kills 1000]'
 	@echo 'make format | lint | coverage | clean'
 
 setup:
@@ -47,6 +48,9 @@ format: setup
 
 lint: setup
 	@scripts/lint
+
+crash-test: build
+	@$(PYTHON) tests/integration/crash $(ARGS)
 
 coverage: setup
 	@scripts/coverage

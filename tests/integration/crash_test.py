@@ -1,0 +1,32 @@
+"""A short slice of the crash harness; hours of it: make crash-test ARGS='--kills 1000'.
+
+And the harness itself: servers that leave out a safeguard must be caught.
+"""
+
+import pytest
+
+from crash.__main__ import Crashes, options_of
+
+KILLS = "4"
+
+
+def complaints(tmp_path, *words):
+    crashes = Crashes(options_of(["--seed", "7", *words]), tmp_path / "server")
+    try:
+        return crashes.run()
+    finally:
+        crashes.node.kill()
+
+
+@pytest.mark.parametrize("words", [
+    "--depth 8", "--depth 16 --io-threads 2 --before-us 5000", "--depth 1 --after-us 5000",
+    "--aof yes --depth 8"])
+def test_what_was_acknowledged_is_there(tmp_path, words):
+    assert complaints(tmp_path, "--kills", KILLS, *words.split()) == []
+
+
+@pytest.mark.parametrize("words", [
+    "--break position", "--break commit --before-us 20000",
+    "--break h3 --io-threads 2 --before-us 20000"])
+def test_a_safeguard_left_out_is_noticed(tmp_path, words):
+    assert complaints(tmp_path, "--kills", "25", *words.split()) != []
