@@ -39,7 +39,7 @@ class DirectPlacer final : public BlockPlacer {
   [[nodiscard]] uint64_t memory_bytes_max() const override {
     return to_flash_ ? kToFlashBytesMax : ~uint64_t{0};
   }
-  [[nodiscard]] blocks::WaitCause cause() const override { return blocks::WaitCause::kLoading; }
+  [[nodiscard]] blocks::WaitCause cause() const override { return blocks::WaitCause::kHardMark; }
 
  private:
   static constexpr uint64_t kToFlashBytesMax = 8 * kMiB;

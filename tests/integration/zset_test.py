@@ -327,3 +327,14 @@ def test_minus_zero_in_a_zadd_of_many_members(node, count):
         connection = Connection(node.port, resp3=True)
         replies.append(connection.call(prefix + "ZRANGE", key, 0, -1, "WITHSCORES").raw)
     assert replies[0] == replies[1]
+
+
+def test_a_store_is_no_loading(server):
+    node = server({"flash.cache-size-bytes": "1mb", "flash.compression": "none"})
+    for start in range(0, 30_000, 500):
+        node.call("FLASH.ZADD", "z", *[word for n in range(start, start + 500)
+                                       for word in (n, f"{n:07d}" * 20)])
+    for n in range(4):
+        assert node.call("FLASH.ZINTERSTORE", f"out{n}", 1, "z") == 30_000
+    assert node.info("flash")["flash_sync_waits_loading"] == 0
+    assert node.info("flash")["flash_sync_waits_hard_mark"] > 0
