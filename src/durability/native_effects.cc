@@ -34,6 +34,7 @@ struct NativeState {
   Journal* journal = nullptr;
   void (*on_replay)(ValkeyModuleCtx*) = nullptr;
   bool follows = false;
+  uint64_t left_db = 0;  // By the key that is being moved.
   bool muted = false;
   Leaving leaving;
 };
@@ -105,6 +106,30 @@ void OnCopied(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
                              {copy.from, copy.to}});
 }
 
+/// Valkey 8.1 tells of a key's arrival on the connection of whoever moved or copied it, and leaves
+/// that in the key's database. Of a native key that was copied nobody knows where it came from.
+class DatabaseKept {
+ public:
+  DatabaseKept(ValkeyModuleCtx* ctx, std::string_view event, ValkeyModuleString* name) : ctx_(ctx) {
+    if ((vk::ServerVersion() >> 8) != 0x0801) return;
+    const types::LastCopy& copy = types::TheLastCopy();
+    if (event == "move_from") State().left_db = DbOf(ctx);
+    if (event == "move_to") back_to_ = State().left_db;
+    if (event == "copy_to" && copy.to == vk::TextOf(name)) {
+      back_to_ = static_cast<uint64_t>(copy.from_db);
+    }
+  }
+  ~DatabaseKept() {
+    if (back_to_) ValkeyModule_SelectDb(ctx_, static_cast<int>(*back_to_));
+  }
+  DatabaseKept(const DatabaseKept&) = delete;
+  DatabaseKept& operator=(const DatabaseKept&) = delete;
+
+ private:
+  ValkeyModuleCtx* ctx_;
+  std::optional<uint64_t> back_to_;
+};
+
 int OnNotification(ValkeyModuleCtx* ctx, int type, const char* event_name,
                    ValkeyModuleString* name) {
   const std::string_view event = event_name;
@@ -112,6 +137,7 @@ int OnNotification(ValkeyModuleCtx* ctx, int type, const char* event_name,
     if (event == kReplayEvent && State().on_replay != nullptr) State().on_replay(ctx);
     return VALKEYMODULE_OK;
   }
+  const DatabaseKept database_kept(ctx, event, name);
   if (!Listens() || dispatch::Context::InHandler()) return VALKEYMODULE_OK;
   if (event == "rename_from" || event == "move_from") {
     Leaving& leaving = State().leaving;
