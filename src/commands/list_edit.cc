@@ -6,6 +6,7 @@
 
 #include "commands/list_handlers.h"
 #include "commands/list_parts.h"
+#include "commands/list_work.h"
 #include "commands/parse_number.h"
 
 namespace flash::commands {
@@ -13,6 +14,23 @@ namespace {
 
 constexpr const char* kNoSuchKey = "ERR no such key";
 constexpr const char* kIndexOutOfRange = "ERR index out of range";
+
+/// The position of the pivot. Absent, with an outcome: the gate is closed.
+std::optional<Outcome> GatePivot(Context& ctx, ListKey& key, Bytes pivot,
+                                 std::optional<uint64_t>* position) {
+  if (!dispatch::IsLongWork(*key, key->size())) {
+    Missing missing;
+    *position = key->Find(pivot, &missing);
+    return ctx.Gate(missing);
+  }
+  auto* work = ctx.DoneWork<FindWork>();
+  if (work == nullptr || !work->IsOf(*key)) {
+    if (auto closed = ctx.GateWork(std::make_shared<FindWork>(*key, pivot))) return closed;
+    work = ctx.DoneWork<FindWork>();
+  }
+  *position = work->position();
+  return std::nullopt;
+}
 
 void CommitEdit(Context& ctx, const char* event) {
   const std::array<KeyChange, 1> changes = {{{ctx.Argument(kKey), event, kListClass}}};
@@ -58,11 +76,11 @@ Outcome LInsert(Context& ctx) {
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
   }
-  Missing missing;
-  const std::optional<uint64_t> pivot = key->Find(base::AsBytes(texts[3]), &missing);
-  if (auto closed = ctx.Gate(missing)) return *closed;
+  std::optional<uint64_t> pivot;
+  if (auto closed = GatePivot(ctx, key, base::AsBytes(texts[3]), &pivot)) return *closed;
   if (!pivot) return ctx.ReplyInteger(-1);
   const uint64_t position = *pivot + (*after ? 1 : 0);
+  Missing missing;
   key->PlanInsert(position, &missing);
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (auto closed = GateRoomFor(ctx, HotBytesOf(texts[4]))) return *closed;
@@ -72,6 +90,26 @@ Outcome LInsert(Context& ctx) {
   CommitEdit(ctx, "flash.linsert");
   return ctx.ReplyInteger(static_cast<long long>(key->size()));
 }
+
+namespace {
+
+/// LREM of a list that is too long to be searched at once.
+Outcome RemoveFromLong(Context& ctx, ListKey& key, Bytes element, ListValue::End from,
+                       uint64_t limit) {
+  auto* work = ctx.DoneWork<RemoveWork>();
+  if (work == nullptr || !work->IsOf(*key)) {
+    auto fresh = std::make_shared<RemoveWork>(*key, element, from, limit);
+    if (auto closed = ctx.GateWork(std::move(fresh))) return *closed;
+    work = ctx.DoneWork<RemoveWork>();
+  }
+  if (work->removed() == 0) return ctx.ReplyInteger(0);
+  if (auto closed = ctx.GateApply()) return *closed;
+  key.ReplaceContent(values::CollectionKind::kList, work->TakeDraft());
+  CommitRemoval(ctx, kKey, !key.exists(), "flash.lrem", kListClass);
+  return ctx.ReplyInteger(static_cast<long long>(work->removed()));
+}
+
+}  // namespace
 
 /// FLASH.LREM key count element
 ///
@@ -84,10 +122,14 @@ Outcome LRem(Context& ctx) {
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyInteger(0);
   }
+  const auto from = *count < 0 ? ListValue::End::kBack : ListValue::End::kFront;
+  const auto limit = static_cast<uint64_t>(std::abs(*count));
+  const Bytes element = base::AsBytes(texts[3]);
+  if (dispatch::IsLongWork(*key, key->size())) {
+    return RemoveFromLong(ctx, key, element, from, limit);
+  }
   Missing missing;
-  const std::vector<uint64_t> found = key->FindAll(
-      base::AsBytes(texts[3]), *count < 0 ? ListValue::End::kBack : ListValue::End::kFront,
-      static_cast<uint64_t>(std::abs(*count)), &missing);
+  const std::vector<uint64_t> found = key->FindAll(element, from, limit, &missing);
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (found.empty()) return ctx.ReplyInteger(0);
   key->PlanEraseEach(found, &missing);

@@ -57,6 +57,14 @@ void Bringer::Begin(Need need) {
       prepared_.large = std::make_shared<LargeWrite>(std::move(need.large), [this] { came_(); });
       server::Background::Add(prepared_.large);
       return;
+    case Need::Kind::kWork:
+      prepared_.pins.Release();
+      prepared_.work = std::make_shared<LongJob>(std::move(need.work), [this] {
+        NoteWork(prepared_.work->outcome());
+        came_();
+      });
+      server::Background::Add(prepared_.work);
+      return;
     case Need::Kind::kRoom:
       waits_for_room_ = true;
       Pool().WaitForRoom(need.room_bytes, this);
@@ -66,6 +74,16 @@ void Bringer::Begin(Need need) {
 
 void Bringer::NoteRead(const Result<void>& read) {
   if (!read) prepared_.read_failure = read.code();
+}
+
+void Bringer::NoteWork(const Result<void>& done) {
+  if (done) return;
+  prepared_.work.reset();
+  if (done.code() == Code::kNoSpace) {
+    prepared_.full = true;
+  } else {
+    prepared_.read_failure = done.code();
+  }
 }
 
 void Bringer::OnFetched() {
@@ -96,7 +114,8 @@ void Bringer::OnRoom(Result<blocks::RoomGrant> outcome) {
 }
 
 bool Bringer::GiveWay() {
-  const bool any = prepared_.pins.started() || prepared_.room.bytes() != 0;
+  const bool any =
+      prepared_.pins.started() || prepared_.room.bytes() != 0 || prepared_.work != nullptr;
   prepared_.pins.Release();
   prepared_.room.Release();
   return any;
@@ -108,6 +127,7 @@ void Bringer::Drop() {
   if (prepared_.built != nullptr) prepared_.built->Cancel();
   if (prepared_.large != nullptr) prepared_.large->Cancel();
   if (prepared_.contents != nullptr) prepared_.contents->Cancel();
+  if (prepared_.work != nullptr) prepared_.work->Cancel();
   // Also takes back the callbacks of fetches under way.
   prepared_ = Prepared();
 }
@@ -160,6 +180,11 @@ void Bringer::BringNow(const Need& need, WaitCause cause) {
       if (prepared_.large != nullptr) prepared_.large->Cancel();
       prepared_.large = std::make_shared<LargeWrite>(need.large, [] {});
       prepared_.large->RunNow(cause);
+      return;
+    case Need::Kind::kWork:
+      GiveWay();
+      prepared_.work = std::make_shared<LongJob>(need.work, [] {});
+      NoteWork(prepared_.work->RunNow(cause));
       return;
     case Need::Kind::kRoom:
       prepared_.room.Release();

@@ -31,7 +31,8 @@ class Bringer final : public blocks::RoomWaiter {
   /// The same, waiting on this thread; counted under `cause`.
   void BringNow(const Need& need, blocks::WaitCause cause);
 
-  /// Lets go of what others may need, pins and room; true if there was any.
+  /// Lets go of what others may need, pins and room; true if there was any, or work was done that
+  /// those before this command may undo: it is to be planned again.
   bool GiveWay();
 
   /// Gives up what is under way and what has come.
@@ -51,6 +52,7 @@ class Bringer final : public blocks::RoomWaiter {
   void OnGathered();
   void OnContents();
   void NoteRead(const Result<void>& read);
+  void NoteWork(const Result<void>& done);
   /// Runs `attempt`; where it finds no room, what a script deleted before is freed, and it runs
   /// once more.
   template <typename Attempt>

@@ -131,6 +131,17 @@ class Context {
       values::CollectionKind kind, uint64_t word,
       const std::function<std::shared_ptr<WriteSteps>()>& steps);
 
+  /// The end of `work`, which is then the context's: at once if that takes little.
+  [[nodiscard]] std::optional<Outcome> GateWork(std::shared_ptr<LongWork> work);
+  /// What GateWork brought to its end for this run, or the one before it; null: nothing. A command
+  /// has works of one class only.
+  template <typename Work>
+  [[nodiscard]] Work* DoneWork() {
+    if (work_ != nullptr) return static_cast<Work*>(work_.get());
+    if (prepared_ == nullptr || prepared_->work == nullptr) return nullptr;
+    return static_cast<Work*>(&prepared_->work->work());
+  }
+
   /// The last gate of every handler that changes something; a plan never passes it.
   [[nodiscard]] std::optional<Outcome> GateApply() const {
     if (planning()) return Outcome::kPark;
@@ -232,6 +243,7 @@ class Context {
   const CommandSpec& spec_;
   std::vector<std::byte, base::CountedAllocator<std::byte>> scratch_;
   Need need_;
+  std::shared_ptr<LongWork> work_;  // Done at once.
   std::optional<KeyWait> key_wait_;
 };
 

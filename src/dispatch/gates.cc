@@ -19,6 +19,20 @@ Outcome Context::Close(Need::Kind kind) {
 
 namespace {
 
+/// Long work gets so much of a command before it goes on elsewhere.
+constexpr uint64_t kWorkAtOnceUs = 200;
+
+/// Does nothing else run meanwhile, so that the pins may be left out?
+bool DoneAtOnce(LongWork* work) {
+  const server::Engine& engine = server::Engine::Get();
+  if (const uint64_t room = work->room_bytes(); room != 0) {
+    if (!server::Engine::Get().pool().Admit(room)) return false;
+  }
+  values::Missing missing;
+  const uint64_t deadline_us = engine.clock().NowUs() + kWorkAtOnceUs;
+  return work->Step(deadline_us, &missing) == LongWork::Progress::kDone;
+}
+
 /// Such a value is read where it lies, or put together within a command.
 bool IsReadDirectly(const StringValue& value) {
   return values::Strings::IsContiguous(value) || value.bytes() <= server::DirectBytesMax();
@@ -71,6 +85,19 @@ std::optional<Outcome> Context::GateMissing(values::Missing& missing) {
   }
   need_.blocks = missing.ids();
   return Close(Need::Kind::kBlocks);
+}
+
+std::optional<Outcome> Context::GateWork(std::shared_ptr<LongWork> work) {
+  if (prepared_ != nullptr && prepared_->read_failure) {
+    return ReplyReadFailure(*prepared_->read_failure);
+  }
+  if (prepared_ != nullptr && prepared_->full) return ReplyFull();
+  if (mode_ == Mode::kRun && DoneAtOnce(work.get())) {
+    work_ = std::move(work);
+    return std::nullopt;
+  }
+  need_.work = std::move(work);
+  return Close(Need::Kind::kWork);
 }
 
 bool Context::MayWait() const {

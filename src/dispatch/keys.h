@@ -93,6 +93,8 @@ class CollectionKey {
   /// Gives the key this collection, not empty, in the place of the one that it has; the key's
   /// expiry stays. Instead of Save.
   void Adopt(values::CollectionKind kind, uint64_t word);
+  /// Puts what the collection is to become in its place; the expiry stays. 0: deletes the key.
+  void ReplaceContent(values::CollectionKind kind, uint64_t draft);
   /// Puts another value of this key's kind, without expiry, in the place of whatever the key holds.
   void Replace(values::CollectionKind kind, uint64_t word);
 

@@ -3,6 +3,8 @@
 // Thread: main.
 #include "values/collection.h"
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <utility>
@@ -108,6 +110,40 @@ uint64_t Collection::Clone(Holder holder) const {
   tree(0).Share();
   tree(1).Share();
   return reinterpret_cast<uint64_t>(copy);
+}
+
+bool Collection::IsStill(uint64_t clone) const {
+  if (*word_ == 0 || clone == 0) return *word_ == clone;
+  if (!has_root() || IsLeafWord(clone)) return *word_ == clone;
+  const Root& other = *reinterpret_cast<const Root*>(clone);  // NOLINT(performance-no-int-to-ptr)
+  return std::equal(std::begin(root()->tops), std::end(root()->tops), std::begin(other.tops));
+}
+
+void Collection::BecomeValue() {
+  if (!has_root() || root()->member) return;
+  root()->member = true;
+  root()->family->AddValue(root());
+}
+
+namespace {
+
+/// Leaves below `word`, counted until there are more than `most`.
+uint64_t LeavesUpTo(uint64_t word, uint64_t most) {
+  if (word == 0) return 0;
+  if (IsLeafWord(word)) return 1;
+  const Node* node = NodeOf(word);
+  if (node->level == 0) return node->count;
+  uint64_t leaves = 0;
+  for (uint32_t i = 0; i < node->count && leaves <= most; ++i) {
+    leaves += LeavesUpTo(node->words()[i], most - leaves);
+  }
+  return leaves;
+}
+
+}  // namespace
+
+bool Collection::HasMoreLeavesThan(uint64_t leaves) const {
+  return has_root() && LeavesUpTo(root()->tops[0], leaves) > leaves;
 }
 
 bool Collection::FreeSome(uint32_t budget, Missing* missing, bool leave_cold) {

@@ -44,11 +44,24 @@ class Collection {
 
   enum class Holder : uint8_t {
     kKey,     ///< COPY: the value of another key.
-    kReader,  ///< A frozen root for streaming: does not count as a value.
+    kReader,  ///< A frozen root for streaming, or a draft: does not count as a value.
   };
   /// The word of a value with the same content, which shares everything with this one until either
   /// changes. O(1).
   [[nodiscard]] uint64_t Clone(Holder holder) const;
+
+  /// Has this value the very content that `clone`, a clone of this or another value that nobody
+  /// changed, was made with? Never true by chance: the clone keeps what it refers to. O(1).
+  [[nodiscard]] bool IsStill(uint64_t clone) const;
+
+  /// A reader's clone becomes the value of a key.
+  void BecomeValue();
+
+  /// Has tree 0 more leaves than this? Visits no more nodes than it takes to say.
+  [[nodiscard]] bool HasMoreLeavesThan(uint64_t leaves) const;
+
+  /// The tree of the elements (0), or a sorted set's member index (1), for whoever walks over them.
+  [[nodiscard]] Tree elements(uint32_t which = 0) const { return tree(which); }
 
   /// Frees up to `budget` blocks or nodes; the word becomes 0 at the end, until then it is a valid,
   /// smaller value that only FreeSome may see. True: done. False with `missing` empty: call again;

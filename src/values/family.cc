@@ -75,6 +75,16 @@ void Family::RemoveValue(const Root* root) {
   Count();
 }
 
+void Family::AddValue(const Root* root) {
+  if (kin_ == nullptr) {
+    only_ = root;
+    value_ = true;
+  } else {
+    kin_->values.insert(root);
+  }
+  Count();
+}
+
 bool Family::RemoveRoot() {
   if (kin_ == nullptr) {
     if (abandoned_) Abandoned().push_back(this);

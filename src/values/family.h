@@ -41,6 +41,8 @@ class Family final : public blocks::BlockOwner {
   void Abandon() { abandoned_ = true; }
   /// The root is no value of a key any more.
   void RemoveValue(const Root* root);
+  /// A root that is there already becomes the value of a key.
+  void AddValue(const Root* root);
 
   /// One of the trees is about to change: from now on the values may differ.
   void OnChange() {

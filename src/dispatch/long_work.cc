@@ -1,0 +1,162 @@
+// long_work.cc: see long_work.h.
+//
+// A job that waits for its blocks, or for room, is asked again after each Drive. Thread: main.
+#include "dispatch/long_work.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "server/engine.h"
+#include "server/freeing.h"
+#include "server/value_env.h"
+
+namespace flash::dispatch {
+namespace {
+
+using blocks::BlockPool;
+using blocks::WaitCause;
+using values::Missing;
+
+constexpr uint64_t kPortionBytesMin = 64 * kKiB;
+constexpr uint64_t kPortionBytesMax = kMiB;
+/// Elements that a command goes over at once.
+constexpr uint64_t kElementsAtOnce = 8192;
+/// No room for so long: there is none.
+constexpr uint64_t kStuckUs = 10'000'000;
+
+/// Room below the hard mark that there has to be before a portion is fetched: it comes on top of
+/// what is hot, and others write until it has come. Whoever only reads goes on without it.
+uint64_t FetchRoomBytes() { return PortionBytes(); }
+
+/// The bound does not count pins; whoever adds to the cache while it holds a portion of them does.
+uint64_t StepRoomBytes(uint64_t bytes) { return bytes + PortionBytes(); }
+
+BlockPool& Pool() { return server::Engine::Get().pool(); }
+
+}  // namespace
+
+uint64_t PortionBytes() {
+  return std::clamp(server::Engine::Get().settings().cache_size_bytes / 16, kPortionBytesMin,
+                    kPortionBytesMax);
+}
+
+bool IsLongWork(const values::Collection& value, uint64_t elements) {
+  if (elements > kElementsAtOnce) return true;
+  // Fewer elements than fit a portion one by one lie in no more leaves than that.
+  const uint64_t leaves = PortionBytes() / server::TheEnv().leaf_bytes_max;
+  return elements > leaves && value.HasMoreLeavesThan(leaves);
+}
+
+// --- LongJob
+// ----------------------------------------------------------------------------------------
+
+LongJob::LongJob(std::shared_ptr<LongWork> work, std::function<void()> done)
+    : work_(std::move(work)), done_(std::move(done)) {}
+
+void LongJob::Cancel() {
+  cancelled_ = true;
+  pins_.Release();
+}
+
+LongJob::Progress LongJob::Finish(std::optional<Code> failure) {
+  failure_ = failure;
+  pins_.Release();
+  done_();
+  return Progress::kDone;
+}
+
+LongJob::Progress LongJob::Step(uint64_t deadline_us) {
+  if (cancelled_) return Progress::kDone;
+  if (pins_.started()) {
+    if (!pins_.ready()) return Progress::kWaiting;
+    if (Result<void> read = pins_.outcome(); !read) return Finish(read.code());
+  }
+  if (!lacking_.empty()) return Fetch();
+  if (const uint64_t bytes = work_->room_bytes(); bytes != 0) {
+    const auto room = Room(StepRoomBytes(bytes));
+    if (!room) return Progress::kMore;
+    if (!*room) return Finish(Code::kNoSpace);
+  }
+  Missing missing;
+  switch (work_->Step(deadline_us, &missing)) {
+    case LongWork::Progress::kMore:
+      return Progress::kMore;
+    case LongWork::Progress::kDone:
+      return Finish(std::nullopt);
+    case LongWork::Progress::kMissing:
+      break;
+  }
+  // Others may need what the last portion held.
+  pins_.Release();
+  lacking_ = missing.ids();
+  return Fetch();
+}
+
+std::optional<Result<void>> LongJob::Room(uint64_t bytes) {
+  Result<void> admitted = Pool().Admit(bytes);
+  if (!admitted && admitted.code() == Code::kBusy) {
+    Pool().Drive(BlockPool::Deliver::kQueueOnly);  // Clean blocks leave at once.
+    admitted = Pool().Admit(bytes);
+  }
+  const uint64_t now_us = server::Engine::Get().clock().NowUs();
+  if (admitted) {
+    stuck_since_us_ = 0;
+  } else if (stuck_since_us_ == 0) {
+    stuck_since_us_ = now_us;
+  }
+  if (admitted || admitted.code() != Code::kBusy) return admitted;
+  if (now_us - stuck_since_us_ <= kStuckUs) return std::nullopt;
+  return Result<void>(Code::kNoSpace);
+}
+
+LongJob::Progress LongJob::Fetch() {
+  if (!Room(FetchRoomBytes())) return Progress::kMore;
+  pins_ = Pool().StartFetch(std::exchange(lacking_, {}), [] {});
+  return pins_.ready() ? Progress::kMore : Progress::kWaiting;
+}
+
+Result<void> LongJob::RunNow(WaitCause cause) {
+  // What was acknowledged once goes above the bound rather than being lost.
+  const bool must_apply = cause == WaitCause::kReplication || cause == WaitCause::kLoading;
+  for (;;) {
+    const uint64_t room = work_->room_bytes() == 0 ? 0 : StepRoomBytes(work_->room_bytes());
+    if (room != 0 && !Pool().Admit(room)) {
+      const auto waited = Pool().AwaitRoom(room, WaitCause::kHardMark);
+      if (!waited && !must_apply) {
+        failure_ = Code::kNoSpace;
+        break;
+      }
+    }
+    Missing missing;
+    const auto progress = work_->Step(std::numeric_limits<uint64_t>::max(), &missing);
+    if (progress == LongWork::Progress::kDone) break;
+    pins_.Release();
+    if (!Pool().Admit(FetchRoomBytes())) {
+      static_cast<void>(Pool().AwaitRoom(FetchRoomBytes(), WaitCause::kHardMark));
+    }
+    pins_ = Pool().FetchNow(missing.ids(), cause);
+    if (Result<void> read = pins_.outcome(); !read) {
+      failure_ = read.code();
+      break;
+    }
+  }
+  pins_.Release();
+  return outcome();
+}
+
+Result<void> LongJob::outcome() const {
+  if (failure_) return *failure_;
+  return {};
+}
+
+// --- Clone
+// ------------------------------------------------------------------------------------------
+
+Clone::~Clone() {
+  if (word_ != 0) server::FreeCollection(kind_, word_);
+}
+
+uint64_t Clone::Take() { return std::exchange(word_, 0); }
+
+}  // namespace flash::dispatch
