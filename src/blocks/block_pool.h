@@ -243,8 +243,8 @@ class BlockPool {
   virtual void Forget(RoomWaiter* waiter) = 0;
 
   /// Demotes one block now, whatever the policy thinks (FLASH.DEBUG.DEMOTE). False: already cold or
-  /// on its way. From then on Drive also flushes the store until all puts are done, so that
-  /// IsOnFlash comes true. Errors: kBusy (also: pinned), kNoSpace; kGone; kUnsupported: no tiering.
+  /// on its way. Drive then flushes what was put until now, so that IsOnFlash comes true. Errors:
+  /// kBusy (also: pinned), kNoSpace; kGone; kUnsupported: no tiering.
   [[nodiscard]] virtual Result<bool> Demote(BlockId id) = 0;
 
   // --- Drive ---

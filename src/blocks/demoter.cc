@@ -55,11 +55,7 @@ void Demoter::Run(uint64_t deadline_us) {
   const Marks marks = MarksNow();
   const uint64_t goal = marks.goal;
   running_ = core_.sums().evictable > (running_ ? goal : marks.begin);
-  if (!running_) {
-    // What is awaited is on its way, perhaps in a buffer that nothing else would fill up.
-    if (gate_.AnyoneWaits()) flush_wanted_ = true;
-    return;
-  }
+  if (!running_) return;
   const uint64_t began_us = clock_.NowUs();
   Progress run;
   run.batch = batch_effective();
@@ -147,11 +143,7 @@ void Demoter::MeasureBatch(uint64_t began_us, const Progress& run) {
 }
 
 void Demoter::FlushIfWanted() {
-  if (!flush_wanted_ || store_ == nullptr) return;
-  // Asked before the flush: what was put by now is in a buffer that this flush sends.
-  const bool last = core_.puts_inflight() == 0;
-  store_->Flush();
-  if (last) flush_wanted_ = false;
+  if (std::exchange(flush_wanted_, false)) store_->Flush();
 }
 
 // --- Callers

@@ -48,7 +48,7 @@ class Demoter {
   /// Begins once the bound is passed and then demotes down to the slack below it: at most a batch a
   /// turn, at most until `deadline_us`.
   void Run(uint64_t deadline_us);
-  /// Once per turn, after the store's own work: partly filled buffers of demanded demotions leave.
+  /// Once per turn: has the store get to flash what Demote was asked for in it.
   void FlushIfWanted();
   /// The last Run stopped for time or batch, not for want of work.
   [[nodiscard]] bool wants_run() const { return wants_run_; }
@@ -109,7 +109,7 @@ class Demoter {
   store::RecordStore* store_ = nullptr;
   bool running_ = false;  // Between a beginning and its goal, over any number of turns.
   bool wants_run_ = false;
-  bool flush_wanted_ = false;
+  bool flush_wanted_ = false;     // Demote was called since the last flush.
   uint64_t ns_per_block_ = 1000;  // Measured cost of a demotion on this thread.
 };
 

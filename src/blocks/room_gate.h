@@ -79,7 +79,6 @@ class RoomGate {
 
   /// Room that has to be made below the hard mark, promises included; 0: nobody waits.
   [[nodiscard]] uint64_t WantedBytes();
-  [[nodiscard]] bool AnyoneWaits() { return refused_bytes_ != 0 || line_.head().bytes != 0; }
 
   [[nodiscard]] uint64_t stalls() const { return stalls_; }
   void CountStall() { ++stalls_; }

@@ -164,8 +164,9 @@ class RecordStore {
   /// Ends a record's life, at once and infallibly. `place` as last told by OnPut or OnMoved.
   virtual void Free(Place place) = 0;
 
-  /// Sends partly filled staging and write buffers on their way (FLASH.DEBUG.DEMOTE); else they go
-  /// when full or, for staging, at the next Tick.
+  /// What was put or moved until now gets to flash soon, in partly filled buffers if need be
+  /// (FLASH.DEBUG.DEMOTE); else write buffers go when full, staging at the next Tick. Once is
+  /// enough; what is put afterwards is not hurried.
   virtual void Flush() = 0;
 
   /// Is the record at `place` on flash, not only in a write buffer?

@@ -151,18 +151,20 @@ void RecordStoreImpl::Free(Place place) {
 
 void RecordStoreImpl::Flush() {
   CheckThread();
-  flush_until_ = stage_.added();
+  (flush_to_ ? flush_next_ : flush_to_) = stage_.added();
   bool submitted = stage_.Ship();
-  if (stage_.popped() >= flush_until_) ShipFlushed();
+  ShipFlushed();
   submitted |= writer_.TakeSubmitted();
   KickIfSubmitted(submitted);
 }
 
 void RecordStoreImpl::ShipFlushed() {
+  if (!flush_to_ || stage_.popped() < *flush_to_) return;
   writer_.stream(StreamKind::kFresh).CloseFilling();
   writer_.stream(StreamKind::kSurvivor).CloseFilling();
   writer_.Pump();
-  flush_until_ = ~uint64_t{0};
+  flush_to_ = std::exchange(flush_next_, std::nullopt);
+  if (flush_to_ && stage_.popped() >= *flush_to_) flush_to_.reset();
 }
 
 bool RecordStoreImpl::IsDurable(Place place) const { return writer_.Find(place) == nullptr; }
@@ -178,7 +180,7 @@ void RecordStoreImpl::Tick(uint64_t budget_us) {
   PlaceStaged(compactor_.WantsRun() ? now_us + budget_us / 2 : deadline_us);
   bool submitted = stage_.Ship();
   if (stage_.HasReady() && !waiting_for_write_) PlaceStaged(deadline_us);
-  if (stage_.popped() >= flush_until_) ShipFlushed();
+  ShipFlushed();
   compactor_.Run(deadline_us);
   // What waited for a segment may have got one.
   if (stage_.HasReady() && waiting_for_write_) PlaceStaged(deadline_us);

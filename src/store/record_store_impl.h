@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "store/compactor.h"
@@ -56,6 +57,7 @@ class RecordStoreImpl final : public RecordStore {
   void FinishRead(ReadRequest& request);
   /// Gives ready records their places until `deadline_us`.
   void PlaceStaged(uint64_t deadline_us);
+  /// Ships the write buffers once everything that a Flush was about is in one.
   void ShipFlushed();
   void KickIfSubmitted(bool submitted);
   /// Can a fresh record of `bytes` get a place now, or after what compaction will do?
@@ -77,8 +79,10 @@ class RecordStoreImpl final : public RecordStore {
   Compactor compactor_;
   mutable PageMemory child_scratch_;  // Untouched, and so without cost, but while saving.
 
-  uint64_t flush_until_ =
-      0;  // Put number up to which a Flush wants write buffers shipped; 0: none.
+  // Put numbers (PutStage::added) up to which a Flush wants write buffers shipped: of the one that
+  // is waited for, and of the last that was asked for meanwhile.
+  std::optional<uint64_t> flush_to_;
+  std::optional<uint64_t> flush_next_;
   bool waiting_for_write_ = false;
   uint32_t reads_inflight_ = 0;
   uint64_t inflight_read_bytes_ = 0;
