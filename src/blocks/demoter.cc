@@ -55,7 +55,10 @@ void Demoter::Run(uint64_t deadline_us) {
   const Marks marks = MarksNow();
   const uint64_t goal = marks.goal;
   running_ = core_.sums().evictable > (running_ ? goal : marks.begin);
-  if (!running_) return;
+  if (!running_) {
+    gate_.OnRoomUnderWay();
+    return;
+  }
   const uint64_t began_us = clock_.NowUs();
   Progress run;
   run.batch = batch_effective();
@@ -73,6 +76,7 @@ void Demoter::Run(uint64_t deadline_us) {
     if (DemoteVictim(id, &run) == Step::kStop) break;
   }
   running_ = core_.sums().evictable > goal;
+  if (!running_) gate_.OnRoomUnderWay();
   if (run.refused_bytes != 0 && !run.any_put) health_.PausePuts();
   MeasureBatch(began_us, run);
 }
@@ -201,12 +205,12 @@ void Demoter::OnUnpinned(BlockId id) {
 // ----------------------------------------------------------------------------
 
 bool Demoter::OnPut(BlockId id, uint32_t ticket, store::Place place) {
-  health_.OnPut();
+  health_.OnPut(ticket);
   return core_.Stored(id, ticket, place);
 }
 
 void Demoter::OnPutFailed(BlockId id, uint32_t ticket, Code /*code*/) {
-  health_.OnPutFailed();
+  health_.OnPutFailed(ticket);
   core_.PutFailed(id, ticket);
 }
 

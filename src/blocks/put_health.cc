@@ -23,13 +23,14 @@ void PutHealth::SetFrozen(bool frozen) {
 // ---------------------------------------------------------------------------------
 
 Result<void> PutHealth::Put(BlockId id, Bytes payload, uint32_t* ticket) {
-  *ticket = ++next_ticket_;
+  *ticket = ++last_ticket_;
   Result<void> put = store_->Put(id, *ticket, payload);
   stuck_ = !put.ok();
   return put;
 }
 
-void PutHealth::OnPut() {
+void PutHealth::OnPut(uint32_t ticket) {
+  ended_ticket_ = ticket;
   stuck_ = false;
   vain_us_ = 0;
   silent_ = false;
@@ -38,7 +39,8 @@ void PutHealth::OnPut() {
   paused_until_us_ = 0;
 }
 
-void PutHealth::OnPutFailed() {
+void PutHealth::OnPutFailed(uint32_t ticket) {
+  ended_ticket_ = ticket;
   silent_ = false;
   PausePuts();
 }

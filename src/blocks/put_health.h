@@ -31,8 +31,8 @@ class PutHealth {
 
   /// Offers the bytes to the store under a new ticket. Errors: the store's.
   [[nodiscard]] Result<void> Put(BlockId id, Bytes payload, uint32_t* ticket);
-  void OnPut();
-  void OnPutFailed();
+  void OnPut(uint32_t ticket);
+  void OnPutFailed(uint32_t ticket);
   /// The store had no room for a block of this size.
   void NoteNoRoomFor(uint64_t bytes);
   /// Dirty blocks stay for a while, longer each time until a put succeeds.
@@ -46,6 +46,11 @@ class PutHealth {
   // -----------------------------------------------------------------------
 
   [[nodiscard]] bool frozen() const { return frozen_; }
+  [[nodiscard]] uint32_t last_ticket() const { return last_ticket_; }
+  /// Has every put up to that ticket ended? They end in order.
+  [[nodiscard]] bool Ended(uint32_t ticket) const {
+    return core_.puts_inflight() == 0 || static_cast<int32_t>(ended_ticket_ - ticket) >= 0;
+  }
   /// The last put was refused or failed.
   [[nodiscard]] bool stuck() const { return stuck_; }
   [[nodiscard]] bool paused() const { return clock_.NowUs() < paused_until_us_; }
@@ -69,7 +74,8 @@ class PutHealth {
   const BlockCore& core_;
   const base::Clock& clock_;
   store::RecordStore* store_ = nullptr;
-  uint32_t next_ticket_ = 0;
+  uint32_t last_ticket_ = 0;
+  uint32_t ended_ticket_ = 0;
   bool frozen_ = false;
   bool stuck_ = false;
   bool silent_ = false;           // What was on its way when a wait ended in vain still is.

@@ -10,27 +10,44 @@ namespace flash::blocks {
 // --- Writers
 // --------------------------------------------------------------------------------------
 
-bool RoomGate::Fits(uint64_t bytes) const {
+RoomGate::First& RoomGate::TheFirst() {
+  const uint64_t number = line_.head().number;
+  if (first_.number != number) first_ = {.number = number};
+  return first_;
+}
+
+bool RoomGate::Fits(uint64_t bytes, uint64_t kept_bytes) const {
   if (!tiering_) return true;
   // Under pressure the bound may be below one block: that runs alone.
   const auto fits = [this, bytes](uint64_t load) {
     return load + bytes <= bound_.hard_mark() || load == 0;
   };
   const uint64_t load = core_.sums().load;
-  if (fits(load + line_.promised_bytes())) return true;
+  if (fits(load + line_.promised_bytes() + kept_bytes)) return true;
   return waits_here_ > 0 && health_.NothingMoreLeaves() && fits(load);
 }
 
 Result<void> RoomGate::Admit(uint64_t bytes) {
   if (!tiering_) return {};
   if (bytes > bound_.cache_bytes()) return Code::kInvalid;
-  if (Fits(bytes)) return {};
+  const bool behind_others = waits_here_ == 0 && line_.head().bytes != 0;
+  if (behind_others) return Hopeless(bytes) ? Code::kNoSpace : Code::kBusy;
+  if (LetIn(bytes)) return {};
   return Refuse(bytes);
 }
 
 Result<void> RoomGate::AdmitCold(uint64_t bytes) {
-  if (Fits(bytes)) return {};
+  if (LetIn(bytes)) return {};
   return Refuse(bytes);
+}
+
+bool RoomGate::LetIn(uint64_t bytes) {
+  First& first = TheFirst();
+  if (!Fits(bytes, first.kept_bytes)) return false;
+  if (first.number != 0) {
+    first.kept_bytes = std::min(first.kept_bytes + bytes, line_.head().bytes);
+  }
+  return true;
 }
 
 Code RoomGate::Refuse(uint64_t bytes) {
@@ -50,7 +67,7 @@ void RoomGate::ServeLine() {
   for (RoomQueue::Head head = line_.head(); head.bytes != 0; head = line_.head()) {
     if (head.bytes > bound_.cache_bytes()) {
       line_.AnswerHead(Code::kInvalid);
-    } else if (Fits(head.bytes)) {
+    } else if (Fits(head.bytes, 0)) {
       line_.AnswerHead({});
     } else if (WaitsInVain(head)) {
       line_.AnswerHead(Code::kNoSpace);
@@ -96,9 +113,25 @@ bool RoomGate::WaitHere::InVain() {
 // -------------------------------------------------------------------------------
 
 uint64_t RoomGate::WantedBytes() {
-  if (refused_bytes_ != 0 && Fits(refused_bytes_)) refused_bytes_ = 0;
-  const uint64_t wanted = std::max(refused_bytes_, line_.head().bytes);
-  return wanted == 0 ? 0 : wanted + line_.promised_bytes();
+  const First& first = TheFirst();
+  if (refused_bytes_ != 0 && Fits(refused_bytes_, first.kept_bytes)) refused_bytes_ = 0;
+  // Who passes the line needs room beside what is kept for the first in it.
+  const uint64_t in_line = line_.head().bytes;
+  const uint64_t wanted =
+      waits_here_ > 0 ? in_line + refused_bytes_ : std::max(in_line, refused_bytes_);
+  return wanted == 0 ? 0 : wanted + first.overtaken_bytes + line_.promised_bytes();
+}
+
+void RoomGate::OnRoomUnderWay() {
+  First& first = TheFirst();
+  if (first.number == 0) return;
+  if (first.under_way && !health_.Ended(first.last_ticket)) return;
+  // What should have made the room has left, and it was not enough.
+  if (first.under_way) {
+    first.overtaken_bytes = std::max(first.overtaken_bytes, core_.sums().demoting);
+  }
+  first.under_way = true;
+  first.last_ticket = health_.last_ticket();
 }
 
 }  // namespace flash::blocks

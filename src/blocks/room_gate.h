@@ -42,9 +42,10 @@ class RoomGate {
   // --- Writers
   // ------------------------------------------------------------------------------------
 
-  /// See BlockPool::Admit.
+  /// See BlockPool::Admit. While somebody is in line, only those who wait on this thread get past.
   [[nodiscard]] Result<void> Admit(uint64_t bytes);
-  /// For a block that goes straight to flash: kBusy or kNoSpace, whatever its size.
+  /// For a block that goes straight to flash, also past the line: kBusy or kNoSpace, whatever its
+  /// size.
   [[nodiscard]] Result<void> AdmitCold(uint64_t bytes);
   [[nodiscard]] RoomGrant Grant(uint64_t bytes) { return line_.Grant(bytes); }
   /// See BlockPool::WaitForRoom.
@@ -79,13 +80,32 @@ class RoomGate {
 
   /// Room that has to be made below the hard mark, promises included; 0: nobody waits.
   [[nodiscard]] uint64_t WantedBytes();
+  /// All of it is free or on its way out of RAM.
+  void OnRoomUnderWay();
 
   [[nodiscard]] uint64_t stalls() const { return stalls_; }
   void CountStall() { ++stalls_; }
   [[nodiscard]] size_t waiters() const { return line_.count(); }
 
  private:
-  [[nodiscard]] bool Fits(uint64_t bytes) const;
+  /// What is done so that the wait of the first in line ends, whoever else brings bytes in.
+  struct First {
+    uint64_t number = 0;  // Its own in the queue.
+    /// Room that whoever passes the line leaves alone: as much as all have taken who passed.
+    uint64_t kept_bytes = 0;
+    /// Had been demoted in time, but what others brought in since was on its way when it had left:
+    /// so much more has to leave.
+    uint64_t overtaken_bytes = 0;
+    bool under_way = false;
+    uint32_t last_ticket = 0;  // Of the puts that were to make its room.
+  };
+
+  /// Up to date.
+  [[nodiscard]] First& TheFirst();
+  /// `kept_bytes`: room below the hard mark that is left alone.
+  [[nodiscard]] bool Fits(uint64_t bytes, uint64_t kept_bytes) const;
+  /// Beside or past the line.
+  [[nodiscard]] bool LetIn(uint64_t bytes);
   /// kBusy, and remembers that `bytes` are wanted; kNoSpace, where that is hopeless.
   [[nodiscard]] Code Refuse(uint64_t bytes);
   /// Nothing that is under way, or could be begun, makes room for `bytes`.
@@ -101,6 +121,7 @@ class RoomGate {
   PutHealth& health_;
   const base::Clock& clock_;
   RoomQueue line_;
+  First first_;
   std::function<bool()> frees_pending_ = [] { return false; };
   uint64_t refused_bytes_ = 0;  // Largest that was refused, until it would fit.
   uint64_t stalls_ = 0;

@@ -14,6 +14,7 @@ struct RoomQueue::Entry final : Delivery {
   RoomWaiter* waiter = nullptr;
   uint64_t bytes = 0;
   uint64_t since_us = 0;
+  uint64_t number = 0;
   Result<RoomGrant> outcome = Code::kBusy;
 
   void Deliver() override {
@@ -35,6 +36,7 @@ void RoomQueue::Add(RoomWaiter* waiter, uint64_t bytes, uint64_t now_us) {
   entry->waiter = waiter;
   entry->bytes = bytes;
   entry->since_us = now_us;
+  entry->number = ++last_number_;
   const bool added = entries_.emplace(waiter, entry.get()).second;
   FLASH_CHECK(added);  // One wait at a time.
   line_.push_back(entry.release());
@@ -53,7 +55,8 @@ RoomQueue::Head RoomQueue::head() {
     line_.pop_front();
   }
   if (line_.empty()) return {};
-  return {line_.front()->bytes, line_.front()->since_us};
+  const Entry& first = *line_.front();
+  return {first.bytes, first.since_us, first.number};
 }
 
 void RoomQueue::AnswerHead(const Result<void>& outcome) {

@@ -65,10 +65,12 @@ class RoomQueue {
   void Add(RoomWaiter* waiter, uint64_t bytes, uint64_t now_us);
   void Forget(RoomWaiter* waiter);
 
-  /// Bytes wanted by the first in line and since when; 0 bytes: nobody waits.
+  /// Bytes wanted by the first in line and since when; 0 bytes: nobody waits. `number` is its own
+  /// alone.
   struct Head {
     uint64_t bytes = 0;
     uint64_t since_us = 0;
+    uint64_t number = 0;
   };
   [[nodiscard]] Head head();
 
@@ -87,6 +89,7 @@ class RoomQueue {
 
   Deliveries& deliveries_;
   std::deque<Entry*> line_;
+  uint64_t last_number_ = 0;
   std::unordered_map<RoomWaiter*, Entry*> entries_;  // In line or due.
   std::shared_ptr<uint64_t> promised_bytes_ = std::make_shared<uint64_t>(0);
 };

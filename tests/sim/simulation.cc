@@ -61,6 +61,7 @@ Simulation::Tally Simulation::Run() {
   Heal();
   AnswerEveryone();
   CheckEverything();
+  ServeOneInACrowd();
   ReadEverything();
   tally_.demotions = pool().stats().demotions;
   tally_.moved_records = world_->store().stats().moved_records;
@@ -197,6 +198,29 @@ void Simulation::AnswerEveryone() {
   }
   SIM_EXPECT(!waiting(), "not answered: %zu fetches, %zu writers, %llu detached reads",
              fetches_.size(), writers_.size(), Print(detached_));
+}
+
+/// A writer of a fifth of the cache, and four small ones in each turn that do not wait in line: on
+/// a sound device it hears something, and soon unless the tier is full.
+void Simulation::ServeOneInACrowd() {
+  Trace("serve one in a crowd");
+  constexpr uint64_t kTurnUs = 1000;
+  constexpr uint64_t kFullTierUs = 11'000'000;  // Longer than anybody waits where nothing moves.
+  const auto crowd = [&] {
+    for (int i = 0; i < 4; ++i) TryCreate(1000);
+    world_->clock().Advance(kTurnUs);
+    pool().Drive(Deliver::kCallbacks);
+    CheckBounds();
+  };
+  for (int i = 0; i < 100; ++i) crowd();
+  Writer writer([] {});
+  pool().WaitForRoom(cache_bytes_ / 5, &writer);
+  const uint64_t since_us = world_->clock().NowUs();
+  const auto waited_us = [&] { return world_->clock().NowUs() - since_us; };
+  while (!writer.answered() && waited_us() < kFullTierUs) crowd();
+  const bool full = !world_->store().HasRoomFor(cache_bytes_);
+  SIM_EXPECT(writer.answered() && (full || waited_us() < 1'000'000),
+             "a writer waited for %llu us beside a crowd", Print(waited_us()));
 }
 
 void Simulation::ReadEverything() {

@@ -116,6 +116,7 @@ class Simulation {
   void CheckFork();
   void Heal();
   void AnswerEveryone();
+  void ServeOneInACrowd();
   void ReadEverything();
   void FreeEverything();
   [[nodiscard]] uint64_t Load();
