@@ -241,6 +241,28 @@ TEST_F(BlockBudgetTest, TheHotSetStaysAndTheScanGoes) {
   EXPECT_GE(kept, 390u);
 }
 
+TEST_F(BlockBudgetTest, ASettingThatChangesKeepsWhatThePolicyKnows) {
+  const std::vector<BlockId> hot = CreateMany(100);
+  for (uint64_t i = 0; i < 1500; ++i) {  // All of them leave RAM, not long ago.
+    static_cast<void>(Create(i));
+    if (i % 50 == 0) Drive();
+  }
+  Settle();
+  pool->SetCacheBytes(kCache);  // As after any CONFIG SET of the module.
+  pool->SetCacheBytes(2 * kCache);
+  for (const BlockId id : hot) {
+    ASSERT_EQ(pool->StateOf(id), State::kCold);
+    FetchOne(id).Release();
+  }
+  for (uint64_t i = 0; i < 20'000; ++i) {  // A scan.
+    static_cast<void>(Create(i));
+    if (i % 50 == 0) Drive();
+  }
+  uint64_t kept = 0;
+  for (const BlockId id : hot) kept += pool->IsHot(id) ? 1 : 0;
+  EXPECT_GE(kept, 95u);
+}
+
 TEST_F(BlockBudgetTest, StatsAddUp) {
   std::vector<BlockId> ids = CreateMany(1050);
   Settle();

@@ -20,7 +20,7 @@ class S3Fifo {
   /// `table` outlives this and finds the header of each hot block.
   explicit S3Fifo(const BlockTable* table) : table_(table) {}
 
-  /// Sizes the ghost for a cache of this many bytes; what it remembered is gone.
+  /// Sizes the ghost for a cache of this many bytes.
   void SetCacheBytes(uint64_t bytes);
 
   /// A hot block without a queue enters one: a new one small, a promoted one main if the ghost

@@ -156,6 +156,30 @@ TEST_F(S3FifoTest, SkippedAndResizedBlocksStayCounted) {
   EXPECT_EQ(fifo_.bytes(), HotCharge(100));
 }
 
+TEST(GhostTest, ANewSizeForgetsNothing) {
+  Ghost ghost;
+  ghost.Resize(4096);
+  for (BlockId id = 1; id <= 1000; ++id) ghost.Insert(id);
+  const auto known = [&](uint64_t age_max) {
+    uint64_t count = 0;
+    for (BlockId id = 1; id <= 1000; ++id) count += ghost.Contains(id, age_max) ? 1 : 0;
+    return count;
+  };
+  const uint64_t before = known(4096);
+  EXPECT_GE(before, 990u);
+  for (const uint64_t slots : {4096, 4000, 65536, 2048, 8192}) {
+    ghost.Resize(slots);
+    EXPECT_EQ(known(4096), before) << slots;
+  }
+  ghost.Erase(7);
+  EXPECT_FALSE(ghost.Contains(7, 4096));
+  for (BlockId id = 10'000; id < 11'000; ++id) ghost.Insert(id);
+  EXPECT_GE(known(4096), 980u);
+  EXPECT_EQ(known(999), 0u);  // Insertions into the new array make them older.
+  for (BlockId id = 20'000; id < 24'000; ++id) ghost.Insert(id);
+  EXPECT_EQ(ghost.bytes(), 8192 * sizeof(uint32_t));  // The old array is gone.
+}
+
 TEST(GhostTest, ForgetsByAge) {
   Ghost ghost;
   ghost.Resize(1024);
