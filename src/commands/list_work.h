@@ -1,6 +1,6 @@
 // list_work.h: searching and thinning out lists of any size: long work (dispatch/long_work.h).
 //
-// Know no command's arguments or replies. Thread: main. Decision: docs/adr/0011.
+// Know no command's arguments or replies. Thread: main. Decision: docs/adr/0012.
 #pragma once
 
 #include <optional>

@@ -2,7 +2,7 @@
 //
 // A LongWork goes on from where it stopped; a LongJob brings what it lacks: beside the event loop,
 // or waiting on this thread. Holds the pins of one portion at a time. Know no command and no key.
-// Thread: main. Decision: docs/adr/0011.
+// Thread: main. Decision: docs/adr/0012.
 #pragma once
 
 #include <functional>

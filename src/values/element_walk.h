@@ -2,7 +2,7 @@
 //
 // For values of any size: the walk names the leaf it stands on and some that lie ahead, and goes on
 // when they are hot. The value must not change meanwhile: walk over a frozen clone. Brings nothing
-// itself. Thread: main. Decision: docs/adr/0011.
+// itself. Thread: main. Decision: docs/adr/0012.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // list_removal.h: takes elements equal to one out of a list of any size, leaf by leaf.
 //
 // Works on a draft that nobody else sees; goes on where it stopped once the leaves it named are
-// hot. Knows no key. Thread: main. Decision: docs/adr/0011.
+// hot. Knows no key. Thread: main. Decision: docs/adr/0012.
 #pragma once
 
 #include <string>
