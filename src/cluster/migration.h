@@ -3,7 +3,7 @@
 // Asks the target whether it has the module and room, then moves key by key: the blocks of a cold
 // value are read ahead beside the event loop, within the bandwidth limit, and the server's own
 // MIGRATE transfers the key, which stays here until the target has acknowledged it. Thread: main.
-// Decision: docs/adr/0021.
+// Decision: docs/adr/0017.
 #pragma once
 
 #include <cstdint>

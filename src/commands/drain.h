@@ -3,7 +3,7 @@
 // Scans as SCAN does, reads values past the cache beside the event loop, and converts each key in a
 // unit of its own, so that an end at any moment leaves every key whole, in one form or the other.
 // One at a time in a process; goes on when the client that asked leaves. Thread: main.
-// Decision: docs/adr/0020.
+// Decision: docs/adr/0016.
 #pragma once
 
 #include <cstdint>

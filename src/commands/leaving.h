@@ -1,6 +1,6 @@
 // leaving.h: FLASH.CONVERT and FLASH.DRAIN, the way out: values become native ones.
 //
-// What an operator does with them: docs/leaving.md. Decision: docs/adr/0020. Thread: main.
+// What an operator does with them: docs/leaving.md. Decision: docs/adr/0016. Thread: main.
 #pragma once
 
 #include <span>

@@ -1,6 +1,6 @@
 // migrate.h: FLASH.MIGRATE and FLASH.MIGRATE.PROBE: keys move to another server.
 //
-// Thread: main. Decision: docs/adr/0021.
+// Thread: main. Decision: docs/adr/0017.
 #pragma once
 
 #include <span>

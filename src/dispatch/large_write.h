@@ -4,7 +4,7 @@
 // The copy shares everything with the value until the two differ. Each part of the steps waits for
 // room and for what it has to read, so that blocks leave RAM while others are made; when all is
 // done the copy takes the value's place, if that is still the same, else it is made anew. What
-// fails leaves the value as it was. Knows no command. Thread: main. Decision: docs/adr/0022.
+// fails leaves the value as it was. Knows no command. Thread: main. Decision: docs/adr/0018.
 #pragma once
 
 #include <functional>

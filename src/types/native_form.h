@@ -2,7 +2,7 @@
 //
 // By the server's own commands, which also replicate and stand in the AOF as such, within one
 // transaction, in bounded pieces. Knows no command of ours. Thread: main.
-// Decision: docs/adr/0020.
+// Decision: docs/adr/0016.
 #pragma once
 
 #include "base/result.h"

@@ -3,7 +3,7 @@
 //
 // The values layer makes leaves and large elements one after the other and asks for a block for
 // each; whoever builds says whether it is hot or goes straight to flash, and waits. Knows no value
-// class. Decision: docs/adr/0022. Thread: main.
+// class. Decision: docs/adr/0018. Thread: main.
 #pragma once
 
 #include <cstdint>

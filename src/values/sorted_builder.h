@@ -3,7 +3,7 @@
 // Entries gather in RAM; what they exceed is sorted and becomes a run: a tree of its own, whose
 // leaves go where the placer says. Runs are merged at the end, leaf by leaf, each leaf freed as it
 // is used up. Entries that come in order, as they do where the hashes were keyed alike when they
-// were saved, make one run, and that is the tree. Decision: docs/adr/0022. Thread: main.
+// were saved, make one run, and that is the tree. Decision: docs/adr/0018. Thread: main.
 #pragma once
 
 #include <cstdint>

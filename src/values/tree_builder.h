@@ -2,7 +2,7 @@
 //
 // Each leaf is placed as it fills, each node made as its children are there; so besides the tree
 // itself one leaf is in memory, however large the tree. Knows no value class. Decisions:
-// docs/adr/0008, 0022. Thread: main.
+// docs/adr/0008, 0018. Thread: main.
 #pragma once
 
 #include <array>

@@ -3,7 +3,7 @@
 //
 // For what is loaded, restored or stored as a whole. What fits one leaf becomes hot; of larger
 // values the leaves go where the placer says, as they fill. After an error, and instead of Finish,
-// Abandon. Decision: docs/adr/0022. Thread: main.
+// Abandon. Decision: docs/adr/0018. Thread: main.
 #pragma once
 
 #include <optional>
