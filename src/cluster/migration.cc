@@ -185,6 +185,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
     words.push_back(vk::String::Copy(target.password));
   }
   std::vector<ValkeyModuleString*> views;
+  views.reserve(words.size());
   for (const vk::String& word : words) views.push_back(word.get());
   std::vector<BlockId> blocks;
   if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);

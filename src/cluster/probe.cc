@@ -107,7 +107,7 @@ std::shared_ptr<Probe> Probe::Start(const Target& target, int timeout_ms, uint32
     const bool good = !probe.done() || probe.answer().outcome == ProbeAnswer::Outcome::kAnswered;
     if (good && now_us - probe.asked_at_us_ < uint64_t{keep_sec} * 1'000'000) return known->second;
   }
-  const auto probe = std::make_shared<Probe>();
+  auto probe = std::make_shared<Probe>();
   probe->asked_at_us_ = now_us;
   if (kept.size() >= kAnswersKept) kept.clear();
   kept[question] = probe;

@@ -9,7 +9,6 @@ namespace flash::commands {
 namespace {
 
 using dispatch::PortionBytes;
-using values::ElementWalk;
 using values::ListValue;
 using values::Missing;
 

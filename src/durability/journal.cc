@@ -15,6 +15,9 @@
 namespace flash::durability {
 namespace {
 
+/// Transfers in flight where threads do them.
+constexpr uint32_t kThreadedEntries = 64;
+
 /// Larger effects go to the log part by part.
 constexpr uint64_t kGatheredBytesMax = 16 * kKiB;
 constexpr uint64_t kSegmentBytesMax = 16 * kMiB;
@@ -41,6 +44,12 @@ Result<void> Journal::Open(const std::string& path) {
   path_ = path;
   log::LogFile::Options file_options;
   file_options.path = path;
+  const io::TierDevices& devices = server::Engine::Get().devices();
+  if (!devices.uses_uring()) {  // Where io_uring is forbidden to the tier, it is to the log.
+    file_options.make_device = [&devices](const io::Target& target) {
+      return devices.MakeForWaiting(target, kThreadedEntries);
+    };
+  }
   auto file = log::LogFile::Open(file_options);
   if (!file) return file.error();
   for (const std::string& line : (*file)->warnings()) vk::LogWarning(line);

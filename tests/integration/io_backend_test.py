@@ -118,6 +118,17 @@ def test_uring_stops_the_load_where_it_is_forbidden(server, error, cause, remedy
         assert words in line
 
 
+def test_the_log_too_goes_on_where_io_uring_is_forbidden(server):
+    node = started(server, FORBIDDEN + "EPERM", wal="yes", sync="always")
+    node.call("FLASH.SET", "key", value(1))
+    node.call("FLASH.RPUSH", "list", "a", "b")
+    node.call("DEL", "list")
+    assert node.info("flash")["flash_wal_durable_lsn"] > 0
+    node.restart(crash=True)
+    assert node.call("FLASH.GET", "key") == value(1)
+    assert node.call("EXISTS", "list") == 0
+
+
 def test_threads_ask_for_no_io_uring(server):
     node = started(server, FORBIDDEN + "EPERM", io_backend="threads")
     assert about_backend(node) == []
