@@ -329,7 +329,7 @@ Result<void> OpenJournal() {
   const std::string path = log::LogPath(Settings().path, Settings().wal_dir);
   if (!Settings().wal) return PutAside(path, "flash.wal is no");
   if (keeper->aof.on()) return PutAside(path, "the server's AOF is on");
-  const Result<void> opened = keeper->journal.Open(path);
+  Result<void> opened = keeper->journal.Open(path);
   if (!opened && opened.code() != Code::kCorrupt) return opened;
   if (!opened) {
     keeper->damage = opened.error().message;
