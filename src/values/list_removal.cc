@@ -4,6 +4,7 @@
 #include "values/list_removal.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace flash::values {
 
@@ -42,7 +43,8 @@ bool ListRemoval::Step(Missing* missing) {
   if (options_.limit != 0) {
     const size_t most = std::min<uint64_t>(found_.size(), options_.limit - removed_);
     forward ? found_.resize(most)
-            : static_cast<void>(found_.erase(found_.begin(), found_.end() - most));
+            : static_cast<void>(
+                  found_.erase(found_.begin(), found_.end() - static_cast<std::ptrdiff_t>(most)));
   }
   const uint64_t count = path.leaf.count();
   const uint64_t before = forward ? next_ : next_ - count;
