@@ -12,7 +12,7 @@ MODULE := build/libvalkey_flash.so
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make build              the library: $(MODULE)'
+	@echo 'make build              the library, $(MODULE), and build/flash-sizer'
 	@echo 'make run                a server with it in the foreground [PORT=6379] [DIR=run-data] [ARGS=...]'
 	@echo 'make test               unit, simulator and integration tests'
 	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
@@ -25,7 +25,7 @@ setup:
 	@scripts/setup
 
 build: setup
-	@scripts/build release valkey_flash
+	@scripts/build release valkey_flash flash_sizer
 
 run: build
 	@scripts/run "$(PORT)" "$(DIR)" $(ARGS)

@@ -27,7 +27,7 @@ _BELOW = {
 _ENGINE = ["values"]
 _OTHER_FOLDERS = {"bench/bare": ["vk"], "tests/support": ["blocks"], "tests/log_sim": ["log"],
                   "tests/sim": _ENGINE, "tests/fuzz": _ENGINE + ["log"],
-                  "bench": _ENGINE}
+                  "bench": _ENGINE, "tools/flash-sizer": ["base"]}
 
 LINES_MAX = 500
 WIDTH_MAX = 100
@@ -46,7 +46,7 @@ _BLANKED = re.compile(
 _BANNED = [
     ("no-cout", re.compile(r"\bstd::(cout|cerr|clog)\b"), ("src/",)),
     ("no-using-namespace", re.compile(r"\busing\s+namespace\s+(?!std::(\w+::)*\w*literals\b)"),
-     ("src/", "tests/", "bench/")),
+     ("src/", "tests/", "bench/", "tools/")),
     ("no-throw", re.compile(r"\bthrow\b"), ("src/",)),
     ("no-mutex", re.compile(r"\bstd::\w*mutex\b"), ("src/store/", "src/blocks/", "src/values/")),
 ]
@@ -106,6 +106,9 @@ def check_includes(name, text):
             elif top == "tests":
                 if name.startswith("src/") and not name.endswith("_test.cc"):
                     yield number, "include-graph", "only tests may include tests/support"
+            elif top == "tools":
+                if not target.startswith(folder_of(name) + "/"):
+                    yield number, "include-graph", f"{target} belongs to its program alone"
             elif top not in _BELOW and not target.startswith("bench/"):
                 yield number, "include-graph", f"{target}: name it <layer>/<file> from src/"
             elif top in _BELOW and top not in may_use:
