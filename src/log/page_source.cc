@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "log/left_behind.h"
 
 namespace flash::log {
 namespace {
@@ -26,8 +29,8 @@ PageSource::PageSource(std::unique_ptr<io::Device> device, uint64_t file_bytes, 
 
 PageSource::~PageSource() {
   if (device_->inflight() == 0) return;
-  [[maybe_unused]] auto* memory = window_.release();
-  [[maybe_unused]] auto* device = device_.release();
+  LeaveBehind(std::move(window_));
+  LeaveBehind(std::move(device_));
 }
 
 Result<size_t> PageSource::ReadOnce(uint64_t offset, std::byte* into, size_t bytes) {

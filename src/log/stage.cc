@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/result.h"
+#include "log/left_behind.h"
 
 namespace flash::log {
 namespace {
@@ -27,7 +29,7 @@ Stage::Stage(uint32_t segment_bytes, SlotPool* slots)
 Stage::~Stage() = default;
 
 void Stage::Leak() {
-  for (Buffer& buffer : buffers_) [[maybe_unused]] auto* left = buffer.memory.release();
+  for (Buffer& buffer : buffers_) LeaveBehind(std::move(buffer.memory));
   buffers_.clear();
 }
 

@@ -6,6 +6,9 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
+
+#include "log/left_behind.h"
 
 namespace flash::log {
 
@@ -18,8 +21,7 @@ struct Transfers::Wait {
 };
 
 Transfers::~Transfers() {
-  if (device_ != nullptr && !idle()) [[maybe_unused]]
-    auto* left = device_.release();
+  if (device_ != nullptr && !idle()) LeaveBehind(std::move(device_));
 }
 
 bool Transfers::idle() {
