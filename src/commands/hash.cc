@@ -41,10 +41,11 @@ void CommitSet(Context& ctx, const HSetRequest& request) {
 /// leaf is come to once.
 class SetSteps final : public dispatch::WriteSteps {
  public:
-  SetSteps(const Texts& texts, const HSetRequest& request) {
-    for (size_t i = kFirstField; i < request.pairs_end; i += 2) {
-      const Bytes field = base::AsBytes(texts[i]);
-      pairs_.push_back({server::TheEnv().HashOf(field), field, base::AsBytes(texts[i + 1])});
+  SetSteps(const Context& ctx, const HSetRequest& request) {
+    for (int i = kFirstField; i < static_cast<int>(request.pairs_end); i += 2) {
+      ValkeyModuleString* const field = ctx.Argument(i);
+      const uint64_t hash = server::TheEnv().HashOf(vk::BytesOf(field));
+      pairs_.push_back({hash, field, ctx.Argument(i + 1)});
     }
     // Of a field that comes twice the last value counts.
     std::stable_sort(pairs_.begin(), pairs_.end(),
@@ -52,33 +53,36 @@ class SetSteps final : public dispatch::WriteSteps {
   }
   [[nodiscard]] size_t count() const override { return pairs_.size(); }
   [[nodiscard]] uint64_t BytesOf(size_t i) const override {
-    return HotBytesOf(base::AsText(pairs_[i].field)) + HotBytesOf(base::AsText(pairs_[i].value)) +
+    return HotBytesOf(vk::TextOf(pairs_[i].field)) + HotBytesOf(vk::TextOf(pairs_[i].value)) +
            kCopiedLeafBytes;
   }
   void Plan(uint64_t* word, size_t begin, size_t end, Missing* missing) override {
     values::HashValue hash(server::TheEnv(), word);
-    for (size_t i = begin; i < end; ++i) hash.PlanSet(pairs_[i].field, missing);
+    for (size_t i = begin; i < end; ++i) hash.PlanSet(vk::BytesOf(pairs_[i].field), missing);
   }
   void Apply(uint64_t* word, size_t begin, size_t end) override {
     values::HashValue hash(server::TheEnv(), word);
-    for (size_t i = begin; i < end; ++i)
-      added_ += hash.Set(pairs_[i].field, pairs_[i].value) ? 1 : 0;
+    for (size_t i = begin; i < end; ++i) {
+      const bool added = hash.Set(vk::BytesOf(pairs_[i].field), vk::BytesOf(pairs_[i].value));
+      added_ += added ? 1 : 0;
+    }
   }
   [[nodiscard]] long long added() const { return added_; }
 
  private:
+  /// The arguments themselves: the server moves their bytes when the command returns.
   struct Pair {
     uint64_t hash;
-    Bytes field;
-    Bytes value;
+    ValkeyModuleString* field;
+    ValkeyModuleString* value;
   };
   std::vector<Pair> pairs_;
   long long added_ = 0;
 };
 
-Outcome SetLarge(Context& ctx, const Texts& texts, const HSetRequest& request, HashKey& key) {
+Outcome SetLarge(Context& ctx, const HSetRequest& request, HashKey& key) {
   constexpr auto kHash = values::CollectionKind::kHash;
-  const auto steps = [&] { return std::make_shared<SetSteps>(texts, request); };
+  const auto steps = [&] { return std::make_shared<SetSteps>(ctx, request); };
   if (auto closed = ctx.GateLarge(kHash, key.word(), steps)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   const long long added = static_cast<SetSteps&>(ctx.large_steps()).added();
@@ -141,7 +145,7 @@ Outcome HSet(Context& ctx) {
   const bool past = request->sets_expiry && IsPast(ctx, request->expire_at_ms);
   const uint64_t leaf_bytes = missing.empty() ? 0 : missing.cold().size() * kCopiedLeafBytes;
   if (!one_pair && !past && dispatch::LargeWrite::IsLarge(hot_bytes + leaf_bytes)) {
-    return SetLarge(ctx, texts, *request, key);
+    return SetLarge(ctx, *request, key);
   }
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (past) return SetExpired(ctx, texts, *request, key);

@@ -15,23 +15,24 @@ namespace {
 class PushSteps final : public dispatch::WriteSteps {
  public:
   PushSteps(const Context& ctx, ListValue::End end) : end_(end) {
-    for (int i = 2; i < ctx.argc(); ++i) elements_.push_back(vk::BytesOf(ctx.Argument(i)));
+    for (int i = 2; i < ctx.argc(); ++i) elements_.push_back(ctx.Argument(i));
   }
   [[nodiscard]] size_t count() const override { return elements_.size(); }
   [[nodiscard]] uint64_t BytesOf(size_t i) const override {
-    return HotBytesOf(base::AsText(elements_[i]));
+    return HotBytesOf(vk::TextOf(elements_[i]));
   }
   void Plan(uint64_t* word, size_t /*begin*/, size_t /*end*/, Missing* missing) override {
     if (*word != 0) ListValue(server::TheEnv(), word).PlanPush(end_, missing);
   }
   void Apply(uint64_t* word, size_t begin, size_t end) override {
     ListValue list(server::TheEnv(), word);
-    for (size_t i = begin; i < end; ++i) list.Push(end_, elements_[i]);
+    for (size_t i = begin; i < end; ++i) list.Push(end_, vk::BytesOf(elements_[i]));
   }
 
  private:
   ListValue::End end_;
-  std::vector<Bytes> elements_;
+  /// The arguments themselves: the server moves their bytes when the command returns.
+  std::vector<ValkeyModuleString*> elements_;
 };
 
 Outcome Push(Context& ctx, ListEnd end, bool only_if_exists, const char* event) {

@@ -126,8 +126,11 @@ std::optional<Outcome> GateAdd(Context& ctx, const Texts& texts, const ZAddReque
 /// A ZADD of more than a command may add at once.
 class AddSteps final : public dispatch::WriteSteps {
  public:
-  AddSteps(const Texts& texts, const ZAddRequest& request) : request_(request) {
-    for (size_t i = 0; i < request.scores.size(); ++i) pairs_.push_back(PairAt(texts, request, i));
+  AddSteps(const Context& ctx, const Texts& texts, const ZAddRequest& request) : request_(request) {
+    for (size_t i = 0; i < request.scores.size(); ++i) {
+      pairs_.push_back(PairAt(texts, request, i));
+      members_.push_back(ctx.Argument(static_cast<int>(pairs_.back().at) + 1));
+    }
     // New ones come at one end of the scores' tree. Of a member that comes twice the order counts.
     if (IsDistinct()) {
       std::sort(pairs_.begin(), pairs_.end(),
@@ -136,18 +139,18 @@ class AddSteps final : public dispatch::WriteSteps {
   }
   [[nodiscard]] size_t count() const override { return pairs_.size(); }
   [[nodiscard]] uint64_t BytesOf(size_t i) const override {
-    return 2 * HotBytesOf(base::AsText(pairs_[i].member)) + kLeaves * kCopiedLeafBytes;
+    return 2 * HotBytesOf(base::AsText(PairNow(i).member)) + kLeaves * kCopiedLeafBytes;
   }
   void Plan(uint64_t* word, size_t begin, size_t end, Missing* missing) override {
     if (*word == 0) return;
     ZSetValue set(server::TheEnv(), word);
     if (end - begin > 1) set.ExpectSeveral();
-    for (size_t i = begin; i < end; ++i) set.PlanSet(pairs_[i].member, pairs_[i].score, missing);
+    for (size_t i = begin; i < end; ++i) set.PlanSet(PairNow(i).member, pairs_[i].score, missing);
     if (end - begin > 1) set.PlanHeirs(missing);
   }
   void Apply(uint64_t* word, size_t begin, size_t end) override {
     ZSetValue set(server::TheEnv(), word);
-    for (size_t i = begin; i < end; ++i) commands::Apply(pairs_[i], request_, set, &done_);
+    for (size_t i = begin; i < end; ++i) commands::Apply(PairNow(i), request_, set, &done_);
   }
   [[nodiscard]] const Added& done() const { return done_; }
 
@@ -159,8 +162,15 @@ class AddSteps final : public dispatch::WriteSteps {
     std::sort(members.begin(), members.end());
     return std::adjacent_find(members.begin(), members.end()) == members.end();
   }
+  /// The server moves the bytes of arguments when the command returns: looked for each time.
+  [[nodiscard]] Pair PairNow(size_t i) const {
+    Pair pair = pairs_[i];
+    pair.member = vk::BytesOf(members_[(pair.at - request_.first_pair) / 2]);
+    return pair;
+  }
   ZAddRequest request_;
   std::vector<Pair> pairs_;
+  std::vector<ValkeyModuleString*> members_;  // In the order of the arguments.
   Added done_;
 };
 
@@ -178,7 +188,7 @@ Outcome ReplyAdded(Context& ctx, const ZAddRequest& request, const Added& done) 
 Outcome AddLarge(Context& ctx, const Texts& texts, const ZAddRequest& request, ZSetKey& key,
                  const char* event) {
   constexpr auto kZSet = values::CollectionKind::kZSet;
-  const auto steps = [&] { return std::make_shared<AddSteps>(texts, request); };
+  const auto steps = [&] { return std::make_shared<AddSteps>(ctx, texts, request); };
   if (auto closed = ctx.GateLarge(kZSet, key.word(), steps)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   const Added& done = static_cast<AddSteps&>(ctx.large_steps()).done();

@@ -62,9 +62,13 @@ def test_another_program_is_run_as_it_is(tmp_path):
 
 def test_a_real_server_starts_by_it_and_its_health_is_told(server, tmp_path):
     node = server(start=False)  # For its port and folder.
-    environment = {**os.environ, "VALKEY_PORT": str(node.port), "VALKEY_DIR": str(node.dir),
-                   "VALKEY_MODULE_LIBRARY": str(MODULE), "FLASH_PATH": str(tmp_path / "tier"),
-                   "FLASH_CAPACITY_BYTES": "32mb", "FLASH_CACHE_SIZE_BYTES": "2mb"}
+    # Variables of the tests themselves are no settings.
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("FLASH_")}
+    environment |= {"VALKEY_PORT": str(node.port), "VALKEY_DIR": str(node.dir),
+                    "VALKEY_MODULE_LIBRARY": str(MODULE), "FLASH_PATH": str(tmp_path / "tier"),
+                    "FLASH_CAPACITY_BYTES": "32mb", "FLASH_CACHE_SIZE_BYTES": "2mb"}
+    if os.environ.get("FLASH_LD_PRELOAD"):
+        environment["LD_PRELOAD"] = os.environ["FLASH_LD_PRELOAD"]
     health = [ENTRYPOINT, "health"]
     assert subprocess.run(health, env=environment, check=False).returncode == 1
     process = subprocess.Popen([ENTRYPOINT, "--save", "", "--bind", "127.0.0.1"], env=environment,
