@@ -126,26 +126,16 @@ uint64_t Migration::ColdBytes(ValkeyModuleCtx* ctx) const {
 
 bool Migration::MayGo(ValkeyModuleCtx* ctx) {
   const ProbeAnswer& target = probe_->answer();
-  const std::string name = "ERR FLASH-MIGRATE target " + request_.target.name() + " ";
-  switch (target.outcome) {
-    case ProbeAnswer::Outcome::kSilent:
-      End(name + "did not respond within timeout");
-      return false;
-    case ProbeAnswer::Outcome::kNoModule:
-      End(name + "does not have flash-module loaded");
-      return false;
-    case ProbeAnswer::Outcome::kRefused:
-      End("ERR Target instance replied with error: " + target.error);
-      return false;
-    case ProbeAnswer::Outcome::kAnswered:
-      break;
+  if (std::string refusal = target.RefusalOf(request_.target); !refusal.empty()) {
+    End(std::move(refusal));
+    return false;
   }
   const uint64_t needed = ColdBytes(ctx);
   // A target without a tier (a replica's default) keeps its values in RAM, which is its own matter.
   if (target.capacity_bytes == 0 || needed <= target.free_bytes) return true;
   Counters().keys_rejected += request_.keys.size();
-  End(name + "insufficient flash capacity (need " + std::to_string(needed) + " bytes free, has " +
-      std::to_string(target.free_bytes) + ")");
+  End(Complaint(request_.target) + "insufficient flash capacity (need " + std::to_string(needed) +
+      " bytes free, has " + std::to_string(target.free_bytes) + ")");
   return false;
 }
 

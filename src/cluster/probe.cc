@@ -97,6 +97,24 @@ ProbeAnswer AskTarget(const Target& target, int timeout_ms) {
 
 }  // namespace
 
+std::string Complaint(const Target& target) {
+  return "ERR FLASH-MIGRATE target " + target.name() + " ";
+}
+
+std::string ProbeAnswer::RefusalOf(const Target& target) const {
+  switch (outcome) {
+    case Outcome::kSilent:
+      return Complaint(target) + "did not respond within timeout";
+    case Outcome::kNoModule:
+      return Complaint(target) + "does not have flash-module loaded";
+    case Outcome::kRefused:
+      return "ERR Target instance replied with error: " + error;
+    case Outcome::kAnswered:
+      break;
+  }
+  return {};
+}
+
 std::shared_ptr<Probe> Probe::Start(const Target& target, int timeout_ms, uint32_t keep_sec) {
   const uint64_t now_us = base::SystemClock().NowUs();
   // Who asks belongs to the question: one user's answer is none for another.

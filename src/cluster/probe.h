@@ -34,7 +34,13 @@ struct ProbeAnswer {
   std::string path;
   uint64_t capacity_bytes = 0;
   uint64_t free_bytes = 0;
+
+  /// The error that it amounts to; empty if the target answered.
+  [[nodiscard]] std::string RefusalOf(const Target& target) const;
 };
+
+/// How every error of our own about a target begins.
+[[nodiscard]] std::string Complaint(const Target& target);
 
 class Probe {
  public:

@@ -181,17 +181,8 @@ int ReplyOwnState(ValkeyModuleCtx* ctx) {
 
 int ReplyProbe(ValkeyModuleCtx* ctx, const cluster::Target& target, const Probe& probe) {
   const cluster::ProbeAnswer& answer = probe.answer();
-  const std::string name = "ERR FLASH-MIGRATE target " + target.name() + " ";
-  switch (answer.outcome) {
-    case cluster::ProbeAnswer::Outcome::kSilent:
-      return ReplyText(ctx, name + "did not respond within timeout");
-    case cluster::ProbeAnswer::Outcome::kNoModule:
-      return ReplyText(ctx, name + "does not have flash-module loaded");
-    case cluster::ProbeAnswer::Outcome::kRefused:
-      return ReplyText(ctx, "ERR Target instance replied with error: " + answer.error);
-    case cluster::ProbeAnswer::Outcome::kAnswered:
-      break;
-  }
+  const std::string refusal = answer.RefusalOf(target);
+  if (!refusal.empty()) return ReplyText(ctx, refusal);
   ReplyState(ctx, answer.state, answer.capacity_bytes, answer.free_bytes, answer.path);
   return VALKEYMODULE_OK;
 }
