@@ -156,9 +156,7 @@ BlockId OnlyBlockOf(uint64_t word) {
 }
 
 bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b) {
-  // Trees are copied on write: one that somebody froze never changes below its top.
-  return Collection(server::TheEnv(), kind, &a)
-      .SharesAllWith(Collection(server::TheEnv(), kind, &b));
+  return Collection(server::TheEnv(), kind, &b).IsStill(a);
 }
 
 void AppendContentOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids) {

@@ -84,12 +84,6 @@ class Collection {
   void ForEachElementLeaf(const Visit& visit) const {
     if (!empty()) tree(0).ForEachLeaf([&](LeafRef leaf) { visit(leaf.id()); });
   }
-  /// Do both values, one cloned from the other, still share everything? What a clone shares is
-  /// copied before it is changed.
-  [[nodiscard]] bool SharesAllWith(const Collection& other) const {
-    if (has_root() != other.has_root()) return false;
-    return has_root() ? root()->tops[0] == other.root()->tops[0] : *word_ == *other.word_;
-  }
   /// Calls `visit(BlockId)` for the blocks of large elements in hot leaves; names the cold leaves
   /// that have some.
   void ForEachLargeElementBlock(const std::function<void(BlockId)>& visit, Missing* missing) const;
