@@ -10,6 +10,7 @@
 #include "dispatch/context.h"
 #include "dispatch/recheck.h"
 #include "server/engine.h"
+#include "server/events.h"
 
 namespace flash::dispatch {
 
@@ -40,6 +41,11 @@ class Dispatcher {
     const Outcome outcome = kSpec.handler(context);
     if (outcome != Outcome::kDone) [[unlikely]]
       Bring(context, outcome, argv, argc);
+    if constexpr (kSpec.writes()) {
+      // The server looks at its memory before the next command of the same turn.
+      if (server::PressureLimitInForce() != 0) [[unlikely]]
+        server::EaseMemory();
+    }
     return VALKEYMODULE_OK;
   }
 

@@ -27,7 +27,9 @@ using blocks::BlockPool;
 
 constexpr uint64_t kSliceUs = 500;
 constexpr uint64_t kPressurePeriodUs = 1000;
-constexpr uint64_t kCronPeriodUs = 90'000;  // The server's cron runs 1 to 500 times a second.
+constexpr uint64_t kEaseUsMax = 100'000;     // One wait for blocks to leave, at the limit.
+constexpr uint64_t kEaseRestUs = 1'000'000;  // After one in vain.
+constexpr uint64_t kCronPeriodUs = 90'000;   // The server's cron runs 1 to 500 times a second.
 /// Below it a segment costs more to move than it gives; what room demands is the store's own
 /// business.
 constexpr uint32_t kCronDeadPercentMin = 25;
@@ -45,6 +47,7 @@ struct EventState {
   uint64_t maxmemory = 0;
   uint64_t pressure_limit = 0;
   uint64_t pressure_us = 0;
+  uint64_t ease_rest_until_us = 0;
   uint64_t slices_rest_until_us = 0;
   uint64_t cron_us = 0;
   uint64_t compaction_us = 0;
@@ -81,11 +84,13 @@ void LogHealth(ValkeyModuleCtx* ctx, uint64_t now_us) {
   }
 }
 
+double UsedRatio() { return static_cast<double>(ValkeyModule_GetUsedMemoryRatio()); }
+
 void FollowPressureNow() {
   PressureInput input;
   input.maxmemory = state.maxmemory;
   if (input.maxmemory != 0) {
-    input.used_ratio = static_cast<double>(ValkeyModule_GetUsedMemoryRatio());
+    input.used_ratio = UsedRatio();
     input.hot_bytes = Pool().stats().hot_bytes;
     input.cache_bytes = Engine::Get().settings().cache_size_bytes;
   }
@@ -107,6 +112,7 @@ void Turn(ValkeyModuleCtx* ctx, BlockPool::Deliver deliver) {
   const uint64_t now_us = Engine::Get().clock().NowUs();
   LogHealth(ctx, now_us);
   FollowPressure(now_us);
+  if (deliver == BlockPool::Deliver::kCallbacks) EaseMemory();
   const bool ran = RunSlices(deliver);
   const bool soon = !ran || Background::Wanted() || DeferredFree::Pending() != 0;
   // The event loop may sleep for long now, and nothing else would wake it.
@@ -245,6 +251,7 @@ void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t 
 
 void OnConfig(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*/, void* /*data*/) {
   state.maxmemory = AskMaxmemory(ctx);
+  if (Engine::IsOpen()) FollowPressureNow();
 }
 
 }  // namespace
@@ -305,10 +312,23 @@ void AddTurnHook(TurnHook hook) {
 
 bool HasMemoryToPark() {
   if (state.maxmemory == 0) return true;
-  const double ratio = static_cast<double>(ValkeyModule_GetUsedMemoryRatio());
-  if (MayPark(state.maxmemory, ratio)) return true;
+  if (MayPark(state.maxmemory, UsedRatio())) return true;
   FollowPressureNow();
   return false;
+}
+
+void EaseMemory() {
+  if (state.pressure_limit == 0 || !IsNearLimit(UsedRatio())) return;
+  const base::Clock& clock = Engine::Get().clock();
+  if (clock.NowUs() < state.ease_rest_until_us) return;
+  FollowPressureNow();
+  // Near its bound the cache has given what it can; the rest is the server's to free or refuse.
+  const auto settled = [] {
+    const uint64_t given = state.pressure_limit + state.pressure_limit / 8;
+    return !IsNearLimit(UsedRatio()) || Pool().stats().hot_bytes <= given;
+  };
+  if (Pool().DriveUntil(blocks::WaitCause::kMemory, settled, kEaseUsMax)) return;
+  state.ease_rest_until_us = clock.NowUs() + kEaseRestUs;
 }
 
 void TurnSoon(ValkeyModuleCtx* ctx) { ArmTick(ctx, kSoonMs); }

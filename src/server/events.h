@@ -46,6 +46,10 @@ void SetTurnFrame(const TurnFrame& frame);
 /// The bound that memory pressure puts on the cache now; 0: none.
 [[nodiscard]] uint64_t PressureLimitInForce();
 
+/// Waits, at the limit, for blocks to leave: for a tenth of a second at most, and rarely where that
+/// frees nothing. Between two commands and between turns: no block's bytes are in use.
+void EaseMemory();
+
 /// Is there memory for one more waiting client, for which the server keeps buffers, before it comes
 /// near its maxmemory? Where there is none, the cache gives way from now on.
 [[nodiscard]] bool HasMemoryToPark();

@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kAimedRatio = 0.95;
 constexpr double kParkingRatio = 0.97;
+constexpr double kNearRatio = 0.98;
 
 }  // namespace
 
@@ -18,6 +19,8 @@ bool MayPark(uint64_t maxmemory, double used_ratio) {
   const auto limit = static_cast<double>(maxmemory);
   return used_ratio * limit + static_cast<double>(kParkedClientBytes) <= kParkingRatio * limit;
 }
+
+bool IsNearLimit(double used_ratio) { return used_ratio > kNearRatio; }
 
 uint64_t PressureLimit(const PressureInput& input) {
   if (input.maxmemory == 0) return 0;

@@ -35,4 +35,8 @@ inline constexpr uint64_t kParkedClientBytes = 36 * 1024;
 /// clients take, blocks give up in the next turn.
 [[nodiscard]] bool MayPark(uint64_t maxmemory, double used_ratio);
 
+/// Is the limit so near that the next command might be refused, or cost a key? Something took
+/// memory at one stroke then: the keyspace's table when it doubles, a transaction's arguments.
+[[nodiscard]] bool IsNearLimit(double used_ratio);
+
 }  // namespace flash::server

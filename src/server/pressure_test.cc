@@ -62,5 +62,12 @@ TEST(PressureTest, ClientsMayWaitUntilMemoryIsShort) {
   EXPECT_FALSE(MayPark(1 << 20, 0.95));
 }
 
+TEST(PressureTest, TheLimitIsNearOnlyBeyondWhereTheCacheSettles) {
+  EXPECT_FALSE(IsNearLimit(0.95));
+  EXPECT_FALSE(IsNearLimit(0.97));
+  EXPECT_TRUE(IsNearLimit(0.99));
+  EXPECT_TRUE(IsNearLimit(1.2));
+}
+
 }  // namespace
 }  // namespace flash::server

@@ -9,6 +9,7 @@ import os
 import pytest
 import redis
 
+from conftest import wait_until
 from harness.flood import Flood
 
 MIB = 1 << 20
@@ -21,6 +22,10 @@ VALUE = os.urandom(64) * 16
 
 def evicted(node):
     return node.info("stats")["evicted_keys"]
+
+
+def beside_the_cache(node):
+    return node.info("memory")["used_memory"] - node.info("flash")["flash_cache_size_bytes"]
 
 
 def set_many(node, names, value, command="FLASH.SET"):
@@ -70,6 +75,25 @@ def test_eviction_that_must_come_sees_freed_memory_at_once(server):
     found = sum(node.call("FLASH.GET", name) == VALUE for name in names[-1_000:])
     assert found > 900
     assert evicted(node) - before < 1_000
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "noeviction"])
+def test_memory_taken_at_one_stroke_costs_nobody_a_key(server, policy):
+    """The table of keys doubles in the middle of a packet and takes all that maxmemory left."""
+    node = server({"maxmemory-policy": policy, "flash.capacity-bytes": "1gb",
+                   "flash.cache-size-bytes": "24mb", "flash.compression": "none"})
+    if tuple(map(int, node.info("server")["valkey_version"].split(".")[:2])) > (8, 0):
+        pytest.skip("the table grows at other sizes, in smaller steps")
+    assert set_many(node, [b"hot:%d" % n for n in range(16_000)], VALUE) == 0
+    node.call("DEBUG", "POPULATE", 2 ** 18 - 8 - node.call("DBSIZE"), "native", 8)
+    wait_until(lambda: b"rehashing target" not in node.call("DEBUG", "HTSTATS", 0), what="rehash")
+    table = 2 ** 19 * 8
+    used, others = node.info("memory")["used_memory"], beside_the_cache(node)
+    assert used - others > 3 * table
+    node.client.config_set("maxmemory", used + table + 40 * 1024)
+    assert set_many(node, [b"n%d" % n for n in range(380)], b"v") == 0
+    assert beside_the_cache(node) > others + table // 2, "the table did not grow meanwhile"
+    assert evicted(node) == 0
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "noeviction"])
