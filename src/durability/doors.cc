@@ -6,11 +6,17 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "server/engine.h"
 #include "vk/call_reply.h"
 
 namespace flash::durability {
 namespace {
+
+constexpr uint64_t kLookHoldsUs = 1000;
+/// CLIENT LIST about one client costs as much as the event loop's text about so many.
+constexpr size_t kListCost = 12;
 
 /// Lines of CLIENT LIST: does one show interest in writing?
 bool AnyWrites(std::string_view lines) {
@@ -25,7 +31,33 @@ bool AnyWrites(std::string_view lines) {
 
 }  // namespace
 
+bool Doors::AllAreClosed() {
+  if (loop_ != Any::kUnknown && clock_.NowUs() - loop_looked_us_ < kLookHoldsUs) {
+    return loop_ == Any::kNo;
+  }
+  loop_ = Any::kUnknown;
+  if (!std::exchange(interest_tried_, true) &&
+      !interest_.Find(server::Engine::Get().backend().event_fd())) {
+    return false;
+  }
+  // Many idle clients and few that write: one by one.
+  if (interest_.descriptors() > kListCost * std::max(asked_ + 1, asked_before_)) return false;
+  loop_looked_us_ = clock_.NowUs();
+  const std::optional<bool> any = interest_.Any();
+  if (!any) return false;
+  loop_ = *any ? Any::kYes : Any::kNo;
+  return loop_ == Any::kNo;
+}
+
+Doors::Any Doors::AskAboutAny(ValkeyModuleCtx* ctx) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "LIST", "TYPE", "normal"));
+  return reply.is_error() || AnyWrites(reply.text()) ? Any::kYes : Any::kNo;
+}
+
 bool Doors::IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id) {
+  const bool all_closed = AllAreClosed();
+  ++asked_;
+  if (all_closed) return false;
   if (id != 0) {
     if (std::find(closed_.rbegin(), closed_.rend(), id) != closed_.rend()) return false;
     const vk::CallReply reply(
@@ -36,14 +68,13 @@ bool Doors::IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id) {
       return false;
     }
   }
-  if (any_ == Any::kUnknown) {
-    const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "LIST", "TYPE", "normal"));
-    any_ = reply.is_error() || AnyWrites(reply.text()) ? Any::kYes : Any::kNo;
-  }
+  if (any_ == Any::kUnknown) any_ = AskAboutAny(ctx);
   return any_ == Any::kYes;
 }
 
 void Doors::NewTurn() {
+  loop_ = Any::kUnknown;
+  asked_before_ = std::exchange(asked_, 0);
   closed_.clear();
   any_ = Any::kUnknown;
 }

@@ -1,19 +1,25 @@
 // doors.h: how a reply could leave before the turn's end, and how replies are dropped.
 //
 // A client whose earlier output waits to be sent has a write handler in the event loop and may be
-// answered within the turn. Handlers are installed at the turn's end only, so one look at a client
-// holds for the turn. Thread: main. Decision: docs/adr/0014.
+// answered within the turn. Handlers are installed at the turn's end only, and in the loops that a
+// long script nests, so one look holds for the turn, or for a millisecond of it: scripts nest none
+// before. Mostly there is no handler at all, which one look at the event loop tells of every client
+// (write_interest.h). Thread: main. Decision: docs/adr/0014.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "base/clock.h"
+#include "durability/write_interest.h"
 #include "vk/api.h"
 
 namespace flash::durability {
 
 class Doors {
  public:
+  explicit Doors(const base::Clock* clock) : clock_(*clock) {}
+
   /// May client `id` be answered within this turn? 0: it is not known who asks, so any client.
   [[nodiscard]] bool IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id);
   /// The turn ends.
@@ -25,6 +31,18 @@ class Doors {
  private:
   enum class Any : uint8_t { kUnknown, kNo, kYes };
 
+  /// True where the event loop shows no write handler at all; asked where that is the cheaper way.
+  [[nodiscard]] bool AllAreClosed();
+  /// By CLIENT LIST.
+  [[nodiscard]] Any AskAboutAny(ValkeyModuleCtx* ctx);
+
+  const base::Clock& clock_;
+  WriteInterest interest_;
+  bool interest_tried_ = false;
+  Any loop_ = Any::kUnknown;     // Handlers, as the event loop shows them;
+  uint64_t loop_looked_us_ = 0;  // and when.
+  size_t asked_ = 0;             // Questions in this turn, and in the one before.
+  size_t asked_before_ = 0;
   std::vector<uint64_t> closed_;  // Looked at in this turn.
   Any any_ = Any::kUnknown;
 };

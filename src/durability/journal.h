@@ -23,7 +23,7 @@ namespace flash::durability {
 
 class Journal {
  public:
-  explicit Journal(const base::Clock* clock) : clock_(clock) {}
+  explicit Journal(const base::Clock* clock) : clock_(clock), doors_(clock) {}
 
   /// Opens or creates the log's file, and reads what is in it. Nothing is taken yet. Errors: as
   /// LogFile::Open and Log::Open; after kCorrupt the file is closed again.
