@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/rate_limit.h"
 #include "base/result.h"
 
 namespace flash::base {
@@ -110,6 +111,17 @@ TEST(Memory, ContainersUseTheInstalledHooks) {
   }
   EXPECT_EQ(allocations, 1);
   EXPECT_EQ(releases, 1);
+}
+
+TEST(RateLimit, SaysTheFirstAndThenOneInTenSecondsWithHowManyWereLeftOut) {
+  RateLimit limit;
+  EXPECT_EQ(limit.Happened(0), 0U);
+  EXPECT_EQ(limit.Happened(1), std::nullopt);
+  EXPECT_EQ(limit.Happened(RateLimit::kQuietUs - 1), std::nullopt);
+  EXPECT_EQ(limit.Happened(RateLimit::kQuietUs), 2U);
+  EXPECT_EQ(limit.Happened(RateLimit::kQuietUs + 1), std::nullopt);
+  EXPECT_EQ(limit.Happened(3 * RateLimit::kQuietUs), 1U);
+  EXPECT_EQ(limit.Happened(5 * RateLimit::kQuietUs), 0U);
 }
 
 TEST(Checksum, IsXxh3AndDependsOnSeedAndEveryByte) {

@@ -220,7 +220,8 @@ bool Drain::Settle(ValkeyModuleCtx* ctx, Item& item) {
   if (!item.contents->ended()) return false;
   if (!item.contents->outcome()) {
     ++figures_.errors;
-    vk::LogWarning("drain: a value could not be read from flash; its key stays a FLASH key");
+    static constinit vk::SeldomLog log;
+    log.Warning("drain: a value could not be read from flash; its key stays a FLASH key");
     return true;
   }
   ValkeyModule_SelectDb(ctx, item.db);

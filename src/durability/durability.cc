@@ -113,19 +113,20 @@ void ApplySync(ValkeyModuleCtx* ctx) {
   journal.SetCommitAgeMax(by_age ? keeper->aof.busy_threshold_ms() * 1000 / 2 : 0);
 }
 
-/// Begins a log in the middle of the server's life.
+/// Begins a log in the middle of the server's life. Tried again and again where it fails.
 void BeginLate(ValkeyModuleCtx* ctx, const char* why) {
+  static constinit vk::SeldomLog log;
   Journal& journal = keeper->journal;
   if (!journal.is_open()) {
     const std::string path = log::LogPath(Settings().path, Settings().wal_dir);
     Result<void> opened = journal.Open(path);
     if (!opened) {
-      vk::LogWarning("no log could be opened: " + opened.error().message);
+      log.Warning("no log could be opened: " + opened.error().message);
       return;
     }
   }
   if (const Result<void> begun = journal.Begin(Origin{}); !begun) {
-    vk::LogWarning("no log could be begun: " + begun.error().message);
+    log.Warning("no log could be begun: " + begun.error().message);
     journal.Abandon();
     return;
   }
@@ -166,8 +167,8 @@ void KeepBase(ValkeyModuleCtx* ctx, uint64_t now_us) {
   keeper->saved_us = now_us;
   const vk::CallReply reply(ValkeyModule_Call(ctx, "BGSAVE", ""));
   if (reply.is_error()) {
-    vk::LogWarning("the log needs a snapshot, which the server refuses: " +
-                   std::string(reply.text()));
+    static constinit vk::SeldomLog log;
+    log.Warning("the log needs a snapshot, which the server refuses: " + std::string(reply.text()));
   }
 }
 

@@ -244,8 +244,9 @@ void Journal::Fail(ValkeyModuleCtx* ctx, const Error& error) {
   failure_ = error.message.empty() ? "device error" : error.message;
   uncommitted_ = false;
   DropHeld();
-  vk::LogWarning("the log cannot be written (" + failure_ +
-                 "): writes to FLASH keys are refused until a new log and a snapshot stand");
+  static constinit vk::SeldomLog log;
+  log.Warning("the log cannot be written (" + failure_ +
+              "): writes to FLASH keys are refused until a new log and a snapshot stand");
   // What this turn did is not durable.
   if (always_ && ctx != nullptr) Doors::DropReplies(ctx);
 }
@@ -261,7 +262,8 @@ bool Journal::TryAgain() {
     failed_ = true;
     return false;
   }
-  vk::LogWarning("a new log was begun after the failure; it counts when a snapshot of it stands");
+  static constinit vk::SeldomLog log;
+  log.Warning("a new log was begun after the failure; it counts when a snapshot of it stands");
   return true;
 }
 

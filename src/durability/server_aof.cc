@@ -50,7 +50,8 @@ bool ServerAof::Follow(ValkeyModuleCtx* ctx, bool always) {
   if (always && appendfsync_ != kAlways) {
     operators_value_ = appendfsync_;
     if (!SetAppendFsync(ctx, kAlways)) {
-      vk::LogWarning("flash.sync is always, but the server refuses appendfsync always");
+      static constinit vk::SeldomLog log;
+      log.Warning("flash.sync is always, but the server refuses appendfsync always");
       return false;
     }
     vk::LogNotice("flash.sync is always: appendfsync was " + operators_value_ +

@@ -14,6 +14,19 @@ void HealthLog::LookAt(Kind& kind, uint64_t count, uint64_t now_us, const char* 
   kind = {count, now_us};
 }
 
+/// A drive may fail every other write: who said nothing of a failure says nothing of its end.
+void HealthLog::LookAtWriting(bool failing, uint64_t now_us, std::vector<std::string>* lines) {
+  const bool quiet = failing_said_us_ != 0 && now_us - failing_said_us_ < kQuietUs;
+  if (failing && !failing_said_ && !quiet) {
+    failing_said_ = true;
+    failing_said_us_ = now_us;
+    lines->emplace_back("the tier cannot be written now: nothing is demoted");
+  } else if (!failing && failing_said_) {
+    failing_said_ = false;
+    lines->emplace_back("the tier can be written again");
+  }
+}
+
 std::vector<std::string> HealthLog::Look(const store::RecordStore::Stats& stats, uint64_t now_us) {
   std::vector<std::string> lines;
   LookAt(checksum_, stats.checksum_errors, now_us,
@@ -26,11 +39,7 @@ std::vector<std::string> HealthLog::Look(const store::RecordStore::Stats& stats,
          "reads from the tier without an answer within flash.io-timeout-ms", &lines);
   LookAt(write_, stats.write_errors, now_us,
          "failed writes to the tier; values stay in RAM and writing is tried again", &lines);
-  if (stats.writes_failing != writes_failing_) {
-    writes_failing_ = stats.writes_failing;
-    lines.push_back(writes_failing_ ? "the tier cannot be written now: nothing is demoted"
-                                    : "the tier can be written again");
-  }
+  LookAtWriting(stats.writes_failing, now_us, &lines);
   return lines;
 }
 

@@ -28,8 +28,11 @@ class HealthLog {
   void LookAt(Kind& kind, uint64_t count, uint64_t now_us, const char* what,
               std::vector<std::string>* lines);
 
+  void LookAtWriting(bool failing, uint64_t now_us, std::vector<std::string>* lines);
+
   Kind checksum_, read_, timeout_, write_;
-  bool writes_failing_ = false;
+  bool failing_said_ = false;     // That writing fails, and not yet that it works again.
+  uint64_t failing_said_us_ = 0;  // When last; 0: never.
 };
 
 }  // namespace flash::server

@@ -52,5 +52,20 @@ TEST(HealthLog, SaysWhenWritingStopsAndWhenItWorksAgain) {
   EXPECT_EQ(log.Look(stats, kStartUs + 2).at(0), "the tier can be written again");
 }
 
+TEST(HealthLog, ADriveThatFailsEveryOtherWriteIsSaidOnceInTenSeconds) {
+  HealthLog log;
+  store::RecordStore::Stats stats;
+  size_t lines = 0;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    stats.writes_failing = i % 2 == 0;
+    lines += log.Look(stats, kStartUs + i).size();
+  }
+  EXPECT_EQ(lines, 2u);
+  stats.writes_failing = true;
+  EXPECT_TRUE(log.Look(stats, kStartUs + 1000).empty());
+  EXPECT_EQ(log.Look(stats, kStartUs + HealthLog::kQuietUs).at(0),
+            "the tier cannot be written now: nothing is demoted");
+}
+
 }  // namespace
 }  // namespace flash::server

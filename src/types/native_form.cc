@@ -32,8 +32,8 @@ class NativeCommands {
   void Call(const char* command, const char* format, Arguments... arguments) {
     const vk::CallReply reply(ValkeyModule_Call(ctx_, command, format, key_, arguments...));
     if (!reply.is_error()) return;
-    vk::Log(ctx_, vk::LogLevel::kWarning,
-            std::string("the server refused ") + command +
+    static constinit vk::SeldomLog log;
+    log.Warning(std::string("the server refused ") + command +
                 " of a converted key: " + std::string(reply.text()));
   }
 

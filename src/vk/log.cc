@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "base/clock.h"
+
 namespace flash::vk {
 
 void Log(ValkeyModuleCtx* ctx, LogLevel level, const std::string& line) {
@@ -14,6 +16,12 @@ void Log(ValkeyModuleCtx* ctx, LogLevel level, const std::string& line) {
   if (ValkeyModule_Log == nullptr) return;
   const char* format = ctx == nullptr ? "flash: %s" : "%s";
   ValkeyModule_Log(ctx, kNames[static_cast<size_t>(level)], format, line.c_str());
+}
+
+void SeldomLog::Warning(const std::string& line) {
+  const auto unsaid = limit_.Happened(base::SystemClock().NowUs());
+  if (!unsaid) return;
+  LogWarning(*unsaid == 0 ? line : line + " (" + std::to_string(*unsaid) + " more unsaid)");
 }
 
 }  // namespace flash::vk

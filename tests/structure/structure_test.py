@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import log_lines  # noqa: E402
 import rules  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,24 @@ class TreeTest(unittest.TestCase):
                      for path in (ROOT / top).rglob("*") if path.is_file()]
         found = rules.check(ROOT, files)
         self.assertEqual(found, [], "\n" + "\n".join(found))
+
+
+class LogLinesTest(unittest.TestCase):
+    def setUp(self):
+        self.said = log_lines.said_by_sources()
+        self.lines = log_lines.page_lines()
+
+    def test_every_line_of_the_log_is_explained_and_every_explained_line_exists(self):
+        self.assertGreater(len(self.said), 35)
+        self.assertGreater(len(self.lines), 35)
+        found = list(log_lines.problems(self.said, self.lines))
+        self.assertEqual(found, [], "\n" + "\n".join(found))
+
+    def test_what_is_planted_is_found(self):
+        said = [*self.said, ("planted", ["a line that nobody explained"])]
+        self.assertEqual(len(list(log_lines.problems(said, self.lines))), 1)
+        lines = [*self.lines, "a line that nobody writes"]
+        self.assertEqual(len(list(log_lines.problems(self.said, lines))), 1)
 
 
 if __name__ == "__main__":
