@@ -13,6 +13,7 @@
 #include "dispatch/pause_points.h"
 #include "dispatch/recheck.h"
 #include "server/events.h"
+#include "vk/latency.h"
 
 namespace flash::dispatch {
 namespace {
@@ -47,6 +48,7 @@ bool Parked::Start(Context& context, ValkeyModuleString** argv, int argc) {
   ValkeyModule_BlockClientSetPrivateData(client.get(), parked);
   client.OnDisconnect(OnDisconnect);
   client.MeasureStart();
+  parked->parked_at_us_ = server::Engine::Get().clock().NowUs();
   parked->client_ = std::move(client);
   KeptCommand& command = parked->command_;
   ForEachKey(command.spec(), command.argv(), argc, [parked, &command](int index) {
@@ -143,6 +145,7 @@ void Parked::TryRelease(When when) {
   if (command_.spec().writes() && when == When::kAmidCommands) return TryReleaseLater();
   released_ = true;
   client_.MeasureEnd();
+  vk::AddLatency("flash-park", server::Engine::Get().clock().NowUs() - parked_at_us_);
   client_.Unblock(this);
 }
 

@@ -57,6 +57,7 @@ class Parked {
   Bringer bringer_;
   vk::BlockedClient client_;
   KeyQueues<Parked>::Places places_;
+  uint64_t parked_at_us_ = 0;
   int plans_ = 0;
   bool plan_limit_ = false;
   bool ready_ = false;

@@ -10,6 +10,7 @@
 #include "durability/test_switches.h"
 #include "log/log_file.h"
 #include "server/engine.h"
+#include "vk/latency.h"
 #include "vk/log.h"
 
 namespace flash::durability {
@@ -213,8 +214,10 @@ void Journal::EndUnit(ValkeyModuleCtx* ctx) {
 
 void Journal::Commit(ValkeyModuleCtx* ctx) {
   uncommitted_ = false;
+  const uint64_t began_us = clock_->NowUs();
   DelayBeforeCommit();
   if (const Result<void> committed = log_->Commit(); !committed) Fail(ctx, committed.error());
+  vk::AddLatency("flash-commit", clock_->NowUs() - began_us);
   DelayAfterCommit();
 }
 

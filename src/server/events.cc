@@ -5,6 +5,7 @@
 #include "server/events.h"
 
 #include <array>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "server/pressure.h"
 #include "vk/call_reply.h"
 #include "vk/detached_context.h"
+#include "vk/latency.h"
 #include "vk/log.h"
 #include "vk/server_events.h"
 
@@ -51,6 +53,7 @@ struct EventState {
   uint64_t slices_rest_until_us = 0;
   uint64_t cron_us = 0;
   uint64_t compaction_us = 0;
+  uint64_t waited_us = 0;  // On the main thread for flash, up to the last look.
 };
 constinit EventState state;
 
@@ -84,6 +87,13 @@ void LogHealth(ValkeyModuleCtx* ctx, uint64_t now_us) {
   }
 }
 
+/// How long the main thread waited for flash since the last look, whoever had it wait.
+void NoteLatency() {
+  const auto& wait_us = Pool().stats().wait_us;
+  const uint64_t waited_us = std::accumulate(wait_us.begin(), wait_us.end(), uint64_t{0});
+  vk::AddLatency("flash-wait", waited_us - std::exchange(state.waited_us, waited_us));
+}
+
 double UsedRatio() { return static_cast<double>(ValkeyModule_GetUsedMemoryRatio()); }
 
 void FollowPressureNow() {
@@ -110,6 +120,7 @@ void FollowPressure(uint64_t now_us) {
 void Turn(ValkeyModuleCtx* ctx, BlockPool::Deliver deliver) {
   Pool().Drive(deliver);
   const uint64_t now_us = Engine::Get().clock().NowUs();
+  NoteLatency();
   LogHealth(ctx, now_us);
   FollowPressure(now_us);
   if (deliver == BlockPool::Deliver::kCallbacks) EaseMemory();
@@ -165,15 +176,22 @@ void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub
   if (state.frame.last != nullptr) state.frame.last(ctx);
 }
 
-/// The server says it by INFO or CONFIG alone; asked at load and after each CONFIG SET.
-uint64_t AskMaxmemory(ValkeyModuleCtx* ctx) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "maxmemory"));
+/// The server says it by CONFIG alone; asked at load and after each CONFIG SET.
+uint64_t AskNumber(ValkeyModuleCtx* ctx, const char* setting) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", setting));
   if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return 0;
   ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
   size_t bytes = 0;
   const char* const text =
       value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
   return text == nullptr ? 0 : std::strtoull(std::string(text, bytes).c_str(), nullptr, 10);
+}
+
+uint64_t AskMaxmemory(ValkeyModuleCtx* ctx) { return AskNumber(ctx, "maxmemory"); }
+
+void AskServerSettings(ValkeyModuleCtx* ctx) {
+  state.maxmemory = AskMaxmemory(ctx);
+  vk::latency_is_monitored = AskNumber(ctx, "latency-monitor-threshold") != 0;
 }
 
 /// Children are asked about, not counted: a debugger's fork is born and never dies, as far as
@@ -250,7 +268,7 @@ void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t 
 }
 
 void OnConfig(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*/, void* /*data*/) {
-  state.maxmemory = AskMaxmemory(ctx);
+  AskServerSettings(ctx);
   if (Engine::IsOpen()) FollowPressureNow();
 }
 
@@ -259,7 +277,7 @@ void OnConfig(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t /*sub*
 Result<void> StartEvents(ValkeyModuleCtx* ctx) {
   // raw new: kept for the process's life, because the server's API must not be used at exit.
   state.detached = new vk::DetachedContext(ctx);
-  state.maxmemory = AskMaxmemory(ctx);
+  AskServerSettings(ctx);
   state.compaction_us = Engine::Get().clock().NowUs();
   const std::string advice =
       MemoryAdvice({.cgroup_bytes = CgroupMemoryBytes(),
