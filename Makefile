@@ -8,7 +8,7 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test crash-test container-test bench demo format lint coverage clean
+.PHONY: help setup build debug run test crash-test container-test monitoring-test bench demo format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo 'make test               unit, simulator and integration tests'
 	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
 	@echo 'make container-test     builds the image and runs it (Debian, as root)'
+	@echo 'make monitoring-test    exporter, alerts and dashboard with a real Prometheus (Debian)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
 	@echo 'make crash-test         kill -9 at random moments [ARGS=--kills 1000]'
 	@echo 'make format | lint | coverage | clean'
@@ -35,6 +36,9 @@ test: setup
 
 container-test: setup
 	@scripts/container-test
+
+monitoring-test: build
+	@scripts/monitoring-test
 
 bench: setup
 	@scripts/build release

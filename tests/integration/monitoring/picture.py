@@ -1,0 +1,136 @@
+"""A picture of the dashboard's panels, drawn from their own queries.
+
+Grafana is not in Debian, so this is not Grafana's picture: the same queries, titles, units, legends
+and places, as SVG in a page that headless Chromium photographs.
+"""
+
+import html
+import math
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+UNIT_WIDTH, UNIT_HEIGHT, COLUMNS = 60, 30, 24
+COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0",
+           "#508642", "#cca300", "#447ebc", "#c15c17"]
+STYLE = """body{margin:0;background:#111217;color:#ccccdc;font:12px sans-serif}
+.panel{position:absolute;background:#181b1f;border:1px solid #2c3235;border-radius:3px;
+box-sizing:border-box;padding:6px 8px;overflow:hidden}
+h2{font-size:13px;margin:0 0 4px;font-weight:600}
+.big{font-size:34px;text-align:center;padding-top:12px}
+.legend{font-size:10.5px;line-height:13px}
+.legend i{display:inline-block;width:10px;height:3px;margin:0 4px 3px 8px}
+text{fill:#9fa7b3;font:10px sans-serif}"""
+
+
+def shown(value, unit):
+    """A number as Grafana would shorten it."""
+    if unit == "percentunit":
+        return f"{100 * value:.3g} %"
+    names, base = {
+        "bytes": (["B", "KiB", "MiB", "GiB", "TiB"], 1024),
+        "Bps": (["B/s", "kB/s", "MB/s", "GB/s"], 1000),
+        "µs": (["µs", "ms", "s"], 1000),
+        "ops": (["/s", "k/s", "M/s"], 1000)}.get(unit, (["", " k", " M", " G"], 1000))
+    step = 0
+    while abs(value) >= base and step + 1 < len(names):
+        value, step = value / base, step + 1
+    return f"{value:.3g} {names[step]}".strip()
+
+
+def legend_of(target, labels):
+    text = target["legendFormat"]
+    for name, value in labels.items():
+        text = text.replace("{{%s}}" % name, value)
+    return text
+
+
+def rounded_up(value):
+    if value <= 0:
+        return 1
+    power = 10 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
+
+
+def chart(lines, unit, width, height, seconds):
+    """SVG of [(legend, [(time, value)])]; times end now."""
+    left, bottom = 62, 16
+    highest = rounded_up(max((v for _, points in lines for _, v in points), default=1))
+    last = max((t for _, points in lines for t, _ in points), default=0)
+    out = [f'<svg width="{width}" height="{height}">']
+    for i in range(5):
+        y = 5 + (height - bottom - 5) * (1 - i / 4)
+        out.append(f'<line x1="{left}" x2="{width}" y1="{y}" y2="{y}" stroke="#2c3235"/>'
+                   f'<text x="{left - 4}" y="{y + 3}" text-anchor="end">'
+                   f'{shown(highest * i / 4, unit)}</text>')
+    for i in range(1, 5):
+        x = left + (width - left) * i / 5
+        out.append(f'<text x="{x}" y="{height - 2}" text-anchor="middle">'
+                   f'−{round(seconds * (1 - i / 5))} s</text>')
+    for number, (_, points) in enumerate(lines):
+        spots = " ".join(
+            f"{left + (width - left) * (1 - (last - t) / seconds):.1f},"
+            f"{5 + (height - bottom - 5) * (1 - min(1, v / highest)):.1f}" for t, v in points)
+        out.append(f'<polyline fill="none" stroke="{COLOURS[number % len(COLOURS)]}" '
+                   f'stroke-width="1.5" points="{spots}"/>')
+    return "".join(out) + "</svg>"
+
+
+def panel_body(prometheus, panel, seconds, width, height):
+    defaults = panel["fieldConfig"]["defaults"]
+    lines = []
+    for target in panel["targets"]:
+        query = target["expr"].replace("$instance", ".*")
+        for row in prometheus.range(query, seconds, max(1, seconds // 150)):
+            points = [(t, float(v)) for t, v in row["values"] if math.isfinite(float(v))]
+            if points:
+                lines.append((legend_of(target, row["metric"]), points))
+    if panel["type"] == "stat":
+        value = lines[0][1][-1][1] if lines else float("nan")
+        names = {key: entry["text"] for mapping in defaults["mappings"]
+                 for key, entry in mapping["options"].items()}
+        steps = defaults["thresholds"]["steps"]
+        colour = [s["color"] for s in steps if s["value"] is None or value >= s["value"]][-1]
+        text = names.get(f"{value:.0f}", shown(value, defaults["unit"]))
+        return f'<div class="big" style="color:{colour}">{html.escape(text)}</div>'
+    if len(lines) > 8:  # By cause: those that move.
+        lines = [line for line in lines if max(v for _, v in line[1]) > 0]
+    legend = "".join(f'<i style="background:{COLOURS[i % len(COLOURS)]}"></i>{html.escape(name)}'
+                     for i, (name, _) in enumerate(lines))
+    return (chart(lines, defaults["unit"], width - 18, height - 66, seconds)
+            + f'<div class="legend">{legend}</div>')
+
+
+def page(prometheus, panels, seconds):
+    out = [f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>"]
+    for panel in panels:
+        place = panel["gridPos"]
+        width, height = place["w"] * UNIT_WIDTH - 6, place["h"] * UNIT_HEIGHT - 6
+        out.append(
+            f'<div class="panel" style="left:{place["x"] * UNIT_WIDTH + 3}px;'
+            f'top:{place["y"] * UNIT_HEIGHT + 3}px;width:{width}px;height:{height}px">'
+            f'<h2>{html.escape(panel["title"])}</h2>'
+            f'{panel_body(prometheus, panel, seconds, width, height)}</div>')
+    return "\n".join(out)
+
+
+def photograph(page_file, picture, width, height):
+    """Headless Chromium; returns when the picture is there."""
+    browser = shutil.which("chromium")
+    assert browser, "chromium is missing"
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu",
+                        f"--user-data-dir={profile}", f"--window-size={width},{height}",
+                        f"--screenshot={Path(picture).resolve()}", f"file://{page_file.resolve()}"],
+                       check=True, timeout=300, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    assert Path(picture).stat().st_size > 10_000
+
+
+def draw(prometheus, panels, seconds, picture):
+    with tempfile.TemporaryDirectory() as folder:
+        page_file = Path(folder) / "dashboard.html"
+        page_file.write_text(page(prometheus, panels, seconds))
+        bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
+        photograph(page_file, picture, COLUMNS * UNIT_WIDTH, bottom * UNIT_HEIGHT)
