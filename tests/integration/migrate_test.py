@@ -9,6 +9,7 @@ import redis
 
 from conftest import wait_until
 from harness.resp import Connection
+from harness.tls import certificate
 
 TIER = {"flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "64mb",
         "flash.compression": "none"}
@@ -138,6 +139,34 @@ def test_authentication(server):
     assert migrate(source, target, "hash", "AUTH2", "mover", "key") == b"OK"
     assert admin.dbsize() == 2
     assert source.call("DBSIZE") == len(keys) - 2
+
+
+def test_a_target_that_speaks_tls(server, tmp_path):
+    """As MIGRATE does: with `tls-cluster yes`, by the server's own certificates."""
+    certificate(tmp_path, "ca")
+    certificate(tmp_path, "server", "ca")
+    tls = {**TIER, "tls-cert-file": tmp_path / "server.crt",
+           "tls-key-file": tmp_path / "server.key", "tls-ca-cert-file": tmp_path / "ca.crt"}
+    source, target = server({**tls, "tls-cluster": "yes"}), server({**tls, "tls-port": free_port()})
+    bare = server({"tls-port": free_port(), **{name: tls[name] for name in tls if "tls" in name}},
+                  module=False)
+    keys = fill(source)
+    before = digests(source, keys)
+    secure = int(target.client.config_get("tls-port")["tls-port"])
+    words = ["FLASH.MIGRATE", "127.0.0.1", secure, "", 0, 10_000, "KEYS", *keys]
+    assert source.call(*words) == b"OK"
+    assert digests(target, keys) == before
+    assert source.call("DBSIZE") == 0
+    # Without the module: the target's own error, and the key stays.
+    source.call("FLASH.SET", "string", "x" * 100)
+    port = int(bare.client.config_get("tls-port")["tls-port"])
+    refuses("Target instance replied with error", source.call, "FLASH.MIGRATE", "127.0.0.1", port,
+            "string", 0, 10_000)
+    # Plain words to a port that speaks TLS.
+    source.client.config_set("tls-cluster", "no")
+    with pytest.raises(redis.exceptions.ResponseError):
+        source.call("FLASH.MIGRATE", "127.0.0.1", port, "string", 0, 1000)
+    assert source.call("FLASH.GET", "string") == b"x" * 100
 
 
 def test_a_target_without_the_module(server):

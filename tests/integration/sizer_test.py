@@ -10,7 +10,8 @@ import threading
 import pytest
 import redis
 
-from conftest import ROOT, SLOWDOWN, Server, free_port, wait_until
+from conftest import ROOT, SLOWDOWN, free_port, wait_until
+from harness.tls import TlsServer, certificate
 
 SIZER = ROOT / "build" / "flash-sizer"
 KEYS = 3000
@@ -219,30 +220,6 @@ def test_every_primary_of_a_cluster(server, tmp_path):
     some = sized(tmp_path, url(nodes[2]), "--keys", 900)
     assert 850 <= some["sampled_keys"] <= 900
     assert some["bytes"] == pytest.approx(whole["bytes"], rel=0.05)
-
-
-def certificate(folder, name, issuer=None, subject_name="127.0.0.1"):
-    """Makes NAME.crt and NAME.key, signed by `issuer` or by itself."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-               "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-               "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt"]
-    if issuer:
-        command += ["-CA", folder / f"{issuer}.crt", "-CAkey", folder / f"{issuer}.key",
-                    "-addext", "basicConstraints=critical,CA:FALSE",
-                    "-addext", f"subjectAltName=IP:{subject_name}"]
-    subprocess.run(command, check=True, capture_output=True)
-
-
-class TlsServer(Server):
-    """One that listens with TLS alone."""
-
-    def connect(self, **options):
-        return super().connect(ssl=True, ssl_ca_certs=str(self.dir.parent / "ca.crt"), **options)
-
-    def command_line(self):
-        line = super().command_line()
-        line[line.index("--port") + 1] = "0"
-        return line + ["--tls-port", str(self.port)]
 
 
 def test_tls(tmp_path):

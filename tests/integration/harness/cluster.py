@@ -1,0 +1,75 @@
+"""A cluster of primaries and replicas, made by valkey-cli as an operator makes it."""
+
+import os
+import subprocess
+
+from redis.cluster import ClusterNode, RedisCluster
+
+from conftest import SLOWDOWN, free_port, wait_until
+
+CLI = os.environ.get("FLASH_CLI", "valkey-cli")
+SETTINGS = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
+            "cluster-node-timeout": str(int(15_000 * SLOWDOWN))}
+SLOTS = 16384
+
+
+def cluster_cli(*words, timeout=120):
+    """valkey-cli --cluster …; returns what it printed, fails with it if it fails."""
+    run = subprocess.run([CLI, "--cluster", *map(str, words)], stdin=subprocess.DEVNULL,
+                         capture_output=True, text=True, check=False,
+                         timeout=timeout * SLOWDOWN)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+class Cluster:
+    """Nodes: the primaries in `primaries`, the replica of primaries[i] in `replicas[i]`."""
+
+    def __init__(self, server, primaries=3, replicated=True, settings=None, **options):
+        count = primaries * (2 if replicated else 1)
+        self.nodes = [server({**SETTINGS, "cluster-port": free_port(), **(settings or {})},
+                             **options) for _ in range(count)]
+        addresses = [f"127.0.0.1:{node.port}" for node in self.nodes]
+        cluster_cli("create", *addresses, "--cluster-replicas", 1 if replicated else 0,
+                    "--cluster-yes")
+        self.primaries, self.replicas = [], []
+        self.wait_until_up()
+        self.find_roles()
+
+    def find_roles(self):
+        roles = [(node, node.info("replication")) for node in self.nodes]
+        self.primaries = [node for node, role in roles if role["role"] == "master"]
+        replica_of = {role["master_port"]: node for node, role in roles if role["role"] != "master"}
+        self.replicas = [replica_of.get(node.port) for node in self.primaries]
+
+    def wait_until_up(self):
+        for node in self.nodes:
+            wait_until(lambda n=node: n.client.cluster("info")["cluster_state"] == "ok", 60,
+                       "the cluster to be up")
+            if node.info("replication")["role"] != "master":
+                wait_until(lambda n=node: n.info("replication")["master_link_status"] == "up", 60,
+                           "the replication link")
+
+    def client(self):
+        """A cluster client of redis-py; close it."""
+        nodes = [ClusterNode("127.0.0.1", node.port) for node in self.nodes]
+        return RedisCluster(startup_nodes=nodes, socket_timeout=60 * SLOWDOWN)
+
+    def owner(self, key):
+        """The primary that has the key's slot."""
+        slot = self.nodes[0].call("CLUSTER", "KEYSLOT", key)
+        for node in self.primaries:
+            if slot in owned_slots(node):
+                return node
+        raise AssertionError(f"nobody has slot {slot}")
+
+
+def owned_slots(node):
+    """The slots that a node says it owns."""
+    mine = node.call("CLUSTER", "MYID")
+    mine = mine.decode() if isinstance(mine, bytes) else mine
+    slots = set()
+    for first, last, *nodes in node.call("CLUSTER", "SLOTS"):
+        if nodes[0][2].decode() == mine:
+            slots.update(range(first, last + 1))
+    return slots
