@@ -3,11 +3,15 @@
 // Thread: main.
 #include "durability/doors.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <charconv>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "durability/cut.h"
 #include "server/engine.h"
 #include "vk/call_reply.h"
 
@@ -18,15 +22,43 @@ constexpr uint64_t kLookHoldsUs = 1000;
 /// CLIENT LIST about one client costs as much as the event loop's text about so many.
 constexpr size_t kListCost = 12;
 
-/// Lines of CLIENT LIST: does one show interest in writing?
-bool AnyWrites(std::string_view lines) {
-  constexpr std::string_view kField = " events=";
-  for (size_t at = lines.find(kField); at != lines.npos; at = lines.find(kField, at)) {
-    at += kField.size();
-    const std::string_view events = lines.substr(at, lines.find(' ', at) - at);
-    if (events.find('w') != events.npos) return true;
+/// Who may change something: a client of RESP3 even while it is subscribed to channels.
+constexpr const char* kTypes[] = {"normal", "pubsub"};
+
+/// Calls `visit` with the text of a field of each line of CLIENT LIST.
+template <typename Visit>
+void ForEachField(std::string_view lines, std::string_view field, Visit visit) {
+  for (size_t at = lines.find(field); at != lines.npos; at = lines.find(field, at)) {
+    at += field.size();
+    visit(lines.substr(at, lines.find(' ', at) - at));
   }
-  return false;
+}
+
+/// Does a line show interest in writing?
+bool AnyWrites(std::string_view lines) {
+  bool any = false;
+  ForEachField(lines, " events=", [&](std::string_view events) {
+    any = any || events.find('w') != events.npos;
+  });
+  return any;
+}
+
+vk::CallReply AskAbout(ValkeyModuleCtx* ctx, uint64_t id) {
+  return vk::CallReply(
+      ValkeyModule_Call(ctx, "CLIENT", "ccl", "LIST", "ID", static_cast<long long>(id)));
+}
+
+/// Is there such a client?
+bool Tells(const vk::CallReply& reply) {
+  return !reply.is_error() && reply.text().starts_with("id=");
+}
+
+void CutThose(std::string_view lines) {
+  ForEachField(lines, " fd=", [](std::string_view text) {
+    int fd = -1;
+    std::from_chars(text.data(), text.data() + text.size(), fd);
+    if (fd >= 0) shutdown(fd, SHUT_RDWR);
+  });
 }
 
 }  // namespace
@@ -50,8 +82,11 @@ bool Doors::AllAreClosed() {
 }
 
 Doors::Any Doors::AskAboutAny(ValkeyModuleCtx* ctx) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "LIST", "TYPE", "normal"));
-  return reply.is_error() || AnyWrites(reply.text()) ? Any::kYes : Any::kNo;
+  for (const char* const type : kTypes) {
+    const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "LIST", "TYPE", type));
+    if (reply.is_error() || AnyWrites(reply.text())) return Any::kYes;
+  }
+  return Any::kNo;
 }
 
 bool Doors::IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id) {
@@ -60,9 +95,8 @@ bool Doors::IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id) {
   if (all_closed) return false;
   if (id != 0) {
     if (std::find(closed_.rbegin(), closed_.rend(), id) != closed_.rend()) return false;
-    const vk::CallReply reply(
-        ValkeyModule_Call(ctx, "CLIENT", "ccl", "LIST", "ID", static_cast<long long>(id)));
-    if (!reply.is_error() && reply.text().starts_with("id=")) {
+    const vk::CallReply reply = AskAbout(ctx, id);
+    if (Tells(reply)) {
       if (AnyWrites(reply.text())) return true;
       closed_.push_back(id);
       return false;
@@ -80,8 +114,22 @@ void Doors::NewTurn() {
 }
 
 void Doors::DropReplies(ValkeyModuleCtx* ctx) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "KILL", "TYPE", "normal"));
-  // Nothing can be done about a refusal: the caller has refused further writes already.
+  for (const char* const type : kTypes) {
+    const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "KILL", "TYPE", type));
+    if (reply.is_error()) CutConnections();
+  }
+}
+
+void Doors::CutClients(ValkeyModuleCtx* ctx, uint64_t id) {
+  if (id != 0) {
+    const vk::CallReply reply = AskAbout(ctx, id);
+    if (Tells(reply)) return CutThose(reply.text());
+  }
+  for (const char* const type : kTypes) {
+    const vk::CallReply reply(ValkeyModule_Call(ctx, "CLIENT", "ccc", "LIST", "TYPE", type));
+    if (reply.is_error()) return CutConnections();
+    CutThose(reply.text());
+  }
 }
 
 }  // namespace flash::durability

@@ -25,8 +25,12 @@ class Doors {
   /// The turn ends.
   void NewTurn();
 
-  /// Disconnects every client, replicas and the primary excepted, with what was not sent yet.
+  /// Disconnects every client, replicas and the primary excepted, with what was not sent yet. At
+  /// the turn's end only.
   static void DropReplies(ValkeyModuleCtx* ctx);
+  /// The same where a client may be in the middle of a command and cannot be freed: from now on
+  /// nothing reaches any of them, and the server notices soon. With an `id` that alone; 0: all.
+  static void CutClients(ValkeyModuleCtx* ctx, uint64_t id);
 
  private:
   enum class Any : uint8_t { kUnknown, kNo, kYes };

@@ -42,6 +42,9 @@ constexpr const char* kNoBase =
     "FLASHIO the log waits for the snapshot it begins with; nothing was changed, try again later";
 constexpr const char* kLogFull =
     "FLASHFULL the log has twice the size of flash.wal-max-bytes; nothing was changed";
+constexpr const char* kNoRoom =
+    "FLASHFULL the log cannot grow (its disk is full or does not answer); nothing was changed, see "
+    "INFO flash";
 
 struct Keeper {
   explicit Keeper(const base::Clock* clock) : journal(clock) {}
@@ -161,7 +164,7 @@ void KeepBase(ValkeyModuleCtx* ctx, uint64_t now_us) {
     journal.Cut(snapshot->lsn);
     keeper->wants_base = false;
   }
-  const bool large = journal.log().used_bytes() > Settings().wal_max_bytes;
+  const bool large = journal.log().used_bytes() > Settings().wal_max_bytes || journal.wants_cut();
   if (!large && !journal.needs_base() && !keeper->wants_base) return;
   if (now_us - keeper->saved_us < kRetryPeriodUs) return;
   keeper->saved_us = now_us;
@@ -178,8 +181,8 @@ const char* RefusalNow() {
   if (journal.failed()) return kLogFailed;
   if (!journal.taking()) return nullptr;
   if (journal.needs_base() && Settings().sync != SyncPolicy::kNo) return kNoBase;
-  const bool too_large = journal.log().used_bytes() > 2 * Settings().wal_max_bytes;
-  return too_large || journal.short_of_room() ? kLogFull : nullptr;
+  if (journal.log().used_bytes() > 2 * Settings().wal_max_bytes) return kLogFull;
+  return journal.short_of_room() ? kNoRoom : nullptr;
 }
 
 void Look(ValkeyModuleCtx* ctx, uint64_t now_us) {
@@ -301,6 +304,7 @@ server::LogFigures Figures() {
   figures.bytes_written = log.counters().bytes_written;
   figures.appended_lsn = log.appended_lsn();
   figures.durable_lsn = log.durable_lsn();
+  figures.trouble = journal.trouble();
   figures.base = journal.failed()       ? "failed"
                  : journal.needs_base() ? "awaited"
                  : keeper->wants_base   ? "due"

@@ -7,6 +7,7 @@
 #include <bit>
 #include <utility>
 
+#include "durability/log_faults.h"
 #include "durability/test_switches.h"
 #include "log/log_file.h"
 #include "server/engine.h"
@@ -51,6 +52,7 @@ Result<void> Journal::Open(const std::string& path) {
       return devices.MakeForWaiting(target, kThreadedEntries);
     };
   }
+  file_options.wrap_device = WithLogFaults;
   auto file = log::LogFile::Open(file_options);
   if (!file) return file.error();
   for (const std::string& line : (*file)->warnings()) vk::LogWarning(line);
@@ -106,7 +108,7 @@ void Journal::SetSync(bool always, log::SyncMode mode, bool replies_wait) {
   const server::Settings& settings = server::Engine::Get().settings();
   log_->SetIoTimeout(uint64_t{settings.io_timeout_ms} * 1000);
   log_->SetFileBytesMax(LogOptions(settings).file_bytes_max);
-  if (const Result<void> set = log_->SetSync(mode); !set) Fail(nullptr, set.error());
+  if (const Result<void> set = log_->SetSync(mode); !set) Fail(set.error());
 }
 
 // --- Effects
@@ -131,17 +133,47 @@ void Journal::Write(const Effect& effect) {
 
 void Journal::AskForRoom(uint64_t bytes) {
   added_bytes_ = 0;
-  short_of_room_ = !log_->MakeRoom(bytes + kRoomBytes);
+  const bool before = short_of_room_;
+  const bool room = log_->MakeRoom(bytes + kRoomBytes);
+  if (!room && log_->state() == log::State::kFailed) return;  // LookAtLog tells.
+  short_of_room_ = !room;
+  if (before != short_of_room_) TellOfRoom(before);
+}
+
+void Journal::TellOfRoom(bool short_before) {
+  if (short_before) {
+    static constinit vk::SeldomLog log;
+    return log.Warning("the log has room again: writes to FLASH keys go on");
+  }
+  static constinit vk::SeldomLog log;
+  const std::string why = log_->room_error();
+  log.Warning("the log has no room (" + (why.empty() ? "its segments are in use" : why) +
+              "): writes to FLASH keys are refused until a snapshot or free space makes some");
+}
+
+std::string Journal::trouble() const {
+  if (failed_) return failure_;
+  return taking_ ? log_->room_error() : std::string();
+}
+
+bool Journal::wants_cut() const {
+  // A log that was just cut has a segment or two in use.
+  constexpr uint64_t kSegmentsKept = 3;
+  const uint64_t worth = kSegmentsKept * LogOptions(server::Engine::Get().settings()).segment_bytes;
+  return (short_of_room_ || !log_->room_error().empty()) && log_->used_bytes() >= worth;
 }
 
 void Journal::Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged) {
   if (!taking_) return;
-  if (acknowledged && (failed_ || needs_base_)) unsafe_ = true;
+  if (acknowledged) NoteSafety();
+  if (always_) WantUnitEnd(ctx);
   if (failed_) return;
   AddHeld();
   Write(effect);
-  if (always_) WantUnitEnd(ctx);
 }
+
+/// What is not logged, or what a crash would lose with the log, must not be acknowledged.
+void Journal::NoteSafety() { unsafe_ = unsafe_ || failed_ || needs_base_; }
 
 void Journal::AddDrained(ValkeyModuleCtx* ctx) {
   Add(ctx, {EffectKind::kDrained, 0, 0, {}});
@@ -150,11 +182,11 @@ void Journal::AddDrained(ValkeyModuleCtx* ctx) {
 
 void Journal::HoldDeletion(ValkeyModuleCtx* ctx, uint64_t db, std::string_view key) {
   if (!taking_) return;
-  if (failed_ || needs_base_) unsafe_ = true;
+  NoteSafety();
+  if (always_) WantUnitEnd(ctx);
   if (failed_) return;
   AddHeld();
   held_deletion_ = HeldDeletion{db, std::string(key)};
-  if (always_) WantUnitEnd(ctx);
 }
 
 bool Journal::TakeBackDeletion(uint64_t db, std::string_view key) {
@@ -165,11 +197,11 @@ bool Journal::TakeBackDeletion(uint64_t db, std::string_view key) {
 
 void Journal::HoldFlush(ValkeyModuleCtx* ctx, uint64_t db, bool all) {
   if (!taking_) return;
-  if (failed_ || needs_base_) unsafe_ = true;
+  NoteSafety();
+  if (always_) WantUnitEnd(ctx);
   if (failed_) return;
   AddHeld();
   held_flush_ = Effect{EffectKind::kFlush, db, all ? 1U : 0U, {}};
-  if (always_) WantUnitEnd(ctx);
 }
 
 void Journal::DropHeld() {
@@ -201,7 +233,12 @@ void Journal::WantUnitEnd(ValkeyModuleCtx* ctx) {
 void Journal::OnUnitEnd(ValkeyModuleCtx* ctx, void* data) {
   auto* const journal = static_cast<Journal*>(data);
   journal->unit_end_wanted_ = false;
-  if (journal->taking_ && !journal->failed_ && server::Engine::IsOpen()) journal->EndUnit(ctx);
+  if (!journal->taking_ || !server::Engine::IsOpen()) return;
+  if (!journal->failed_) journal->EndUnit(ctx);
+  // Not at the turn's end: a reply may leave before, and the client is not free to be freed now.
+  if (journal->always_ && std::exchange(journal->unsafe_, false)) {
+    Doors::CutClients(ctx, journal->unit_client_);
+  }
 }
 
 void Journal::EndUnit(ValkeyModuleCtx* ctx) {
@@ -209,16 +246,18 @@ void Journal::EndUnit(ValkeyModuleCtx* ctx) {
   log_->EndUnit();
   const bool early = (!replies_wait_ && !IsBroken(Safeguard::kIoThreads)) ||
                      (!IsBroken(Safeguard::kWriteHandler) && doors_.IsOpenFor(ctx, unit_client_));
-  if (early && uncommitted_) Commit(ctx);
+  if (early && uncommitted_ && !Commit()) Doors::CutClients(ctx, 0);
 }
 
-void Journal::Commit(ValkeyModuleCtx* ctx) {
+bool Journal::Commit() {
   uncommitted_ = false;
   const uint64_t began_us = clock_->NowUs();
   DelayBeforeCommit();
-  if (const Result<void> committed = log_->Commit(); !committed) Fail(ctx, committed.error());
+  const Result<void> committed = log_->Commit();
+  if (!committed) Fail(committed.error());
   vk::AddLatency("flash-commit", clock_->NowUs() - began_us);
   DelayAfterCommit();
+  return committed.ok();
 }
 
 void Journal::EndTurn(ValkeyModuleCtx* ctx) {
@@ -231,9 +270,13 @@ void Journal::EndTurn(ValkeyModuleCtx* ctx) {
     if (uncommitted_ && !late) {
       commit_is_late_ = false;
       log_->EndUnit();
-      Commit(ctx);
+      // What this turn did is not durable.
+      if (!Commit() && always_) Doors::DropReplies(ctx);
     }
-    if (!failed_ && (added_bytes_ != 0 || short_of_room_)) AskForRoom(0);
+    if (!failed_ && (added_bytes_ != 0 || short_of_room_)) {
+      AskForRoom(0);
+      LookAtLog(ctx);
+    }
   }
   if (std::exchange(unsafe_, false) && always_) Doors::DropReplies(ctx);
 }
@@ -241,7 +284,7 @@ void Journal::EndTurn(ValkeyModuleCtx* ctx) {
 // --- Failure
 // ----------------------------------------------------------------------------------------
 
-void Journal::Fail(ValkeyModuleCtx* ctx, const Error& error) {
+void Journal::Fail(const Error& error) {
   if (failed_) return;
   failed_ = true;
   failure_ = error.message.empty() ? "device error" : error.message;
@@ -250,12 +293,12 @@ void Journal::Fail(ValkeyModuleCtx* ctx, const Error& error) {
   static constinit vk::SeldomLog log;
   log.Warning("the log cannot be written (" + failure_ +
               "): writes to FLASH keys are refused until a new log and a snapshot stand");
-  // What this turn did is not durable.
-  if (always_ && ctx != nullptr) Doors::DropReplies(ctx);
 }
 
 void Journal::LookAtLog(ValkeyModuleCtx* ctx) {
-  if (taking_ && !failed_ && log_->state() == log::State::kFailed) Fail(ctx, log_->failure());
+  if (!taking_ || failed_ || log_->state() != log::State::kFailed) return;
+  Fail(log_->failure());
+  if (always_) Doors::DropReplies(ctx);
 }
 
 bool Journal::TryAgain() {

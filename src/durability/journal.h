@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "durability/cut.h"
 #include "durability/doors.h"
 #include "durability/effect.h"
 #include "durability/position.h"
@@ -41,7 +42,7 @@ class Journal {
 
   /// Whether commits are waited for; and replies held back by the server until then.
   void SetSync(bool always, log::SyncMode mode, bool replies_wait);
-  void SetCommitAgeMax(uint64_t us) { log_->SetCommitAgeMax(us); }
+  void SetCommitAgeMax(uint64_t us) { log_->SetCommitAgeMax(us, CutConnections); }
 
   /// Adds an effect that is under way: `ctx` is of whoever causes it, and acknowledged tells
   /// whether a client will be told of it.
@@ -72,7 +73,10 @@ class Journal {
   [[nodiscard]] bool short_of_room() const { return short_of_room_; }
   /// Nothing is acknowledged.
   [[nodiscard]] bool failed() const { return failed_; }
-  [[nodiscard]] const std::string& failure() const { return failure_; }
+  /// Why it failed, or cannot grow; empty if all is well.
+  [[nodiscard]] std::string trouble() const;
+  /// It cannot grow, and would become shorter by being cut.
+  [[nodiscard]] bool wants_cut() const;
   /// Notices what the log's thread met with.
   void LookAtLog(ValkeyModuleCtx* ctx);
   /// After a failure: false, and nothing changed, if it is too early.
@@ -91,12 +95,14 @@ class Journal {
 
   void AddHeld();
   void AskForRoom(uint64_t bytes);
+  void TellOfRoom(bool short_before);
   void Write(const Effect& effect);
   void WantUnitEnd(ValkeyModuleCtx* ctx);
   static void OnUnitEnd(ValkeyModuleCtx* ctx, void* data);
   void EndUnit(ValkeyModuleCtx* ctx);
-  void Commit(ValkeyModuleCtx* ctx);
-  void Fail(ValkeyModuleCtx* ctx, const Error& error);
+  void NoteSafety();
+  [[nodiscard]] bool Commit();
+  void Fail(const Error& error);
 
   const base::Clock* clock_;
   std::string path_;

@@ -46,8 +46,10 @@ Log::~Log() {
     const Lock lock(mutex_);
     stop_ = true;
     wanted_.notify_all();
+    watched_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+  if (watch_.joinable()) watch_.join();
   // A device that never answered may still read the buffers.
   if (stage_ != nullptr && (!thread_idle_ || !own_->idle())) stage_->Leak();
 }

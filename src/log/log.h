@@ -136,8 +136,9 @@ class Log {
   /// May be below what the file has: it does not shrink then, but does not grow.
   void SetFileBytesMax(uint64_t bytes);
   /// kAlways: units that ended so long ago are committed by the log thread, because the owner is
-  /// busy (a script that runs long). 0: never.
-  void SetCommitAgeMax(uint64_t us);
+  /// busy (a script that runs long). 0: never. If they are not durable after nearly as long again,
+  /// whatever the reason, `overdue` is called: on a thread of its own, and without a lock.
+  void SetCommitAgeMax(uint64_t us, void (*overdue)() = nullptr);
 
   /// A snapshot that carries {id(), lsn} stands: segments wholly below may be used again, and the
   /// log before this one is dropped. Soon, on the log thread, and never beyond what is durable.
@@ -205,6 +206,7 @@ class Log {
   };
   void LookAt(Transfers& transfers);
   [[nodiscard]] Result<void> WriteOut(Lock& lock, Transfers& transfers, bool durable);
+  [[nodiscard]] Result<void> CommitEnded(Lock& lock);
   [[nodiscard]] Result<void> SyncAll(Lock& lock, Transfers& transfers);
   void RelieveBuffers(Lock& lock);
   [[nodiscard]] Error Fail(const Error& error);
@@ -216,6 +218,7 @@ class Log {
   [[nodiscard]] bool NeedsKeeping() const;
   [[nodiscard]] bool IsOld(uint64_t now_us) const;
   void CutNow(Lock& lock, Transfers& transfers);
+  void Watch();
 
   std::unique_ptr<Storage> storage_;
   Options options_;
@@ -226,6 +229,7 @@ class Log {
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // For the owner.
   std::condition_variable wanted_;   // For the log thread.
+  std::condition_variable watched_;  // For the thread that watches the owner's commits.
   bool writing_ = false;             // Baton: writes pages of frames.
   bool keeping_ = false;             // Baton: decides about and writes superblocks.
   bool growing_ = false;             // Baton: makes the file longer.
@@ -245,16 +249,21 @@ class Log {
   uint64_t synced_at_us_ = 0;
   uint64_t oldest_end_us_ = 0;  // When the oldest unit ended that is not committed; 0: none.
   uint64_t commit_age_max_us_ = 0;
+  uint64_t undurable_since_us_ = 0;  // When the oldest unit ended that is not durable; 0: none.
+  bool owner_commits_ = false;       // And so acknowledges nothing.
+  void (*overdue_)() = nullptr;
   std::optional<Lsn> cut_wanted_;
   bool awaits_base_ = false;
   uint64_t room_wanted_ = 0;
   std::string room_error_;
   uint64_t room_error_at_us_ = 0;
-  bool thread_idle_ = true;                        // The log thread's device holds nothing.
+  bool growing_late_ = false;  // The file system did not answer in time, and has not yet.
+  bool thread_idle_ = true;    // The log thread's device holds nothing.
   std::vector<std::shared_ptr<void>> late_pages_;  // A device that did not answer may read them.
   Counters counters_;
   bool stop_ = false;
   std::thread thread_;
+  std::thread watch_;
 };
 
 }  // namespace flash::log

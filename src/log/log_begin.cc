@@ -78,7 +78,7 @@ Result<void> Log::StartAt(Lock& lock, LogSuperblock superblock, const Stage::Hea
   origin_ = head.origin;
   stage_->Begin(head);
   appended_ = durable_ = stage_->mark();
-  oldest_end_us_ = 0;
+  oldest_end_us_ = undurable_since_us_ = 0;
   cut_wanted_.reset();
   scanned_.clear();
   wanted_.notify_one();

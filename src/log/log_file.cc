@@ -35,6 +35,15 @@ int SyncFolderOf(const std::string& path) {
   return error;
 }
 
+Result<std::unique_ptr<io::Device>> MakeRing(const io::Target& target) {
+  io::UringDevice::Options options;
+  options.entries = 64;
+  options.register_buffers = false;
+  auto device = io::UringDevice::Open(target, options);
+  if (!device) return device.error();
+  return std::unique_ptr<io::Device>(std::move(device).Take());
+}
+
 bool IsFull(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
 }  // namespace
@@ -131,13 +140,9 @@ void LogFile::ChooseTransfer() {
 
 Result<std::unique_ptr<io::Device>> LogFile::MakeDevice() {
   const io::Target target = {.fd = fd_, .data_offset = 0, .alignment = kPageBytes};
-  if (options_.make_device) return options_.make_device(target);
-  io::UringDevice::Options options;
-  options.entries = 64;
-  options.register_buffers = false;
-  auto device = io::UringDevice::Open(target, options);
-  if (!device) return device.error();
-  return std::unique_ptr<io::Device>(std::move(device).Take());
+  auto device = options_.make_device ? options_.make_device(target) : MakeRing(target);
+  if (!device || !options_.wrap_device) return device;
+  return options_.wrap_device(std::move(device).Take());
 }
 
 Result<void> LogFile::Grow(uint64_t bytes) {

@@ -25,6 +25,8 @@ class LogFile final : public Storage {
     bool direct = true;  // False: never O_DIRECT (tests, measurements).
     /// Makes a device over the file, on the thread that will own it. None: io_uring.
     std::function<Result<std::unique_ptr<io::Device>>(const io::Target&)> make_device = {};
+    /// Put around each device; for tests.
+    std::function<std::unique_ptr<io::Device>(std::unique_ptr<io::Device>)> wrap_device = {};
   };
 
   /// Opens or creates the file and takes its lock; reads and writes nothing. Errors: kLocked,

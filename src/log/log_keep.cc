@@ -15,6 +15,14 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr uint64_t kRetryUs = 1'000'000;  // Growing a file that could not grow.
 
+/// Often enough for units that may not become older than that.
+std::chrono::microseconds TickFor(uint64_t commit_age_max_us) {
+  constexpr std::chrono::microseconds kShortest = std::chrono::milliseconds(2);
+  if (commit_age_max_us == 0) return kTick;
+  return std::clamp<std::chrono::microseconds>(std::chrono::microseconds(commit_age_max_us / 8),
+                                               kShortest, kTick);
+}
+
 }  // namespace
 
 Result<void> Log::StartThread() {
@@ -34,7 +42,7 @@ Result<void> Log::StartThread() {
     Transfers transfers(std::move(device).Take(), clock_);
     lock.lock();
     while (!stop_) {
-      wanted_.wait_for(lock, kTick, [&] { return stop_ || NeedsKeeping(); });
+      wanted_.wait_for(lock, TickFor(commit_age_max_us_), [&] { return stop_ || NeedsKeeping(); });
       if (!stop_) Keep(lock, transfers);
     }
     thread_idle_ = transfers.idle();
@@ -48,6 +56,25 @@ bool Log::NeedsKeeping() const {
   if (state_ != State::kOpen) return false;
   if (options_.sync != SyncMode::kAlways && stage_->has_marked()) return true;
   return room_wanted_ > 0 && WantsSegment();
+}
+
+/// At twice the age others are told of what the owner did: then it is too late. Not the log
+/// thread's business, which may itself be waiting for the device.
+void Log::Watch() {
+  Lock lock(mutex_);
+  while (!stop_) {
+    if (commit_age_max_us_ == 0) {
+      watched_.wait(lock);
+      continue;
+    }
+    watched_.wait_for(lock, TickFor(commit_age_max_us_));
+    if (stop_ || undurable_since_us_ == 0 || owner_commits_ || commit_age_max_us_ == 0) continue;
+    if (clock_->NowUs() - undurable_since_us_ < commit_age_max_us_ * 7 / 4) continue;
+    undurable_since_us_ = 0;
+    lock.unlock();
+    overdue_();
+    lock.lock();
+  }
 }
 
 void Log::Tick() {
@@ -100,6 +127,7 @@ void Log::Reserve(Lock& lock, uint64_t file_bytes_max) {
       lock.unlock();
       grown = storage_->Grow(wanted);
       lock.lock();
+      growing_late_ = false;
       counters_.bytes_written += segment_bytes_;
     }
     if (!grown) {
@@ -128,12 +156,20 @@ bool Log::MakeRoom(uint64_t bytes) {
     return stage_->room_bytes() >= wanted;
   }
   if (!room_error_.empty() && clock_->NowUs() - room_error_at_us_ < kRetryUs) return false;
+  // Once is enough to wait in vain: the owner has others to serve.
+  if (growing_late_) return false;
   wanted_.notify_one();
   const auto limit = std::chrono::microseconds(options_.io_timeout_us);
-  changed_.wait_for(lock, limit, [&] {
+  const bool answered = changed_.wait_for(lock, limit, [&] {
     return state_ != State::kOpen || room_wanted_ == 0 || stage_->room_bytes() >= wanted;
   });
-  return state_ == State::kOpen && stage_->room_bytes() >= wanted;
+  if (!answered && growing_) {
+    growing_late_ = true;
+    room_error_ = "the file system did not answer within " +
+                  std::to_string(options_.io_timeout_us / 1000) + " ms";
+    room_error_at_us_ = clock_->NowUs();
+  }
+  return answered && state_ == State::kOpen && stage_->room_bytes() >= wanted;
 }
 
 void Log::Cut(Lsn lsn) {

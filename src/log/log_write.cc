@@ -36,7 +36,10 @@ void Log::EndUnit() {
   Lock lock(mutex_);
   stage_->EndUnit();
   if (stage_->buffers_used() > options_.buffers) RelieveBuffers(lock);
-  if (oldest_end_us_ == 0 && commit_age_max_us_ != 0) oldest_end_us_ = clock_->NowUs();
+  const bool watched = commit_age_max_us_ != 0 && stage_->has_ended_units();
+  if (!watched || oldest_end_us_ != 0) return;
+  oldest_end_us_ = clock_->NowUs();
+  if (undurable_since_us_ == 0) undurable_since_us_ = oldest_end_us_;
 }
 
 Error Log::Fail(const Error& error) {
@@ -95,6 +98,7 @@ Result<void> Log::WriteOut(Lock& lock, Transfers& transfers, bool durable) {
   if (durable) {
     durable_ = mark;
     stage_->SetDurable(mark.position);
+    undurable_since_us_ = stage_->has_ended_units() ? clock_->NowUs() : 0;
   }
   return {};
 }
@@ -141,6 +145,15 @@ void Log::RelieveBuffers(Lock& lock) {
 
 Result<void> Log::Commit() {
   Lock lock(mutex_);
+  owner_commits_ = true;
+  Result<void> done = CommitEnded(lock);
+  owner_commits_ = false;
+  // Durable, or the owner's concern from here on.
+  undurable_since_us_ = 0;
+  return done;
+}
+
+Result<void> Log::CommitEnded(Lock& lock) {
   if (state_ == State::kFailed) return failure_;
   if (state_ != State::kOpen || !stage_->has_ended_units()) return {};
   if (stage_->full()) return Fail({Code::kNoSpace, "no segment was left for what was appended"});
@@ -156,7 +169,7 @@ Result<void> Log::Discard() {
   Lock lock(mutex_);
   if (state_ == State::kFailed) return failure_;
   if (state_ != State::kOpen) return {};
-  oldest_end_us_ = 0;
+  oldest_end_us_ = undurable_since_us_ = 0;
   if (stage_->Discard()) return {};
   return CutTail(lock);
 }
@@ -205,10 +218,16 @@ void Log::SetFileBytesMax(uint64_t bytes) {
   wanted_.notify_one();
 }
 
-void Log::SetCommitAgeMax(uint64_t us) {
+void Log::SetCommitAgeMax(uint64_t us, void (*overdue)()) {
   const Lock lock(mutex_);
   commit_age_max_us_ = us;
+  overdue_ = overdue;
+  if (us == 0) oldest_end_us_ = undurable_since_us_ = 0;
+  if (overdue != nullptr && options_.thread && !watch_.joinable()) {
+    watch_ = std::thread([this] { Watch(); });
+  }
   wanted_.notify_one();
+  watched_.notify_one();
 }
 
 }  // namespace flash::log

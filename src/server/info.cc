@@ -187,6 +187,7 @@ void AddLog(Fields& fields, const LogFigures& log) {
   fields.Add("wal_appended_lsn", log.appended_lsn);
   fields.Add("wal_durable_lsn", log.durable_lsn);
   fields.Add("wal_base", log.base);
+  fields.Add("wal_trouble", log.trouble.empty() ? "none" : log.trouble.c_str());
 }
 
 void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {

@@ -4,6 +4,9 @@
 // called from the server's crash report: then nothing here allocates or locks. Thread: main.
 #pragma once
 
+#include <cstdint>
+#include <string>
+
 #include "vk/api.h"
 
 namespace flash::server {
@@ -19,6 +22,8 @@ struct LogFigures {
   uint64_t durable_lsn = 0;
   /// Whether the log could be recovered from: none, ok, due, awaited, failed, unrecovered.
   const char* base = "none";
+  /// Why it cannot be written or cannot grow; empty if it can.
+  std::string trouble;
 };
 /// Asked for each INFO, but not for crash reports. Once; at load.
 using LogFigureSource = LogFigures (*)();

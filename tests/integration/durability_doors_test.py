@@ -5,13 +5,12 @@ of a closed door fails for a server whose door is open; that is tried, too.
 """
 
 import socket
-import threading
-import time
 
 import pytest
 
 from conftest import LOGGED
 from harness.resp import encode
+from harness.turns import HeldOutput, keep_busy
 
 OPEN = pytest.mark.parametrize("door_open", [False, True], ids=["closed", "open"])
 
@@ -28,20 +27,25 @@ def link(node):
     return made
 
 
-def keep_busy(node, seconds):
-    """Holds the server up; what others send meanwhile is met in one turn."""
-    busy = threading.Thread(target=lambda: node.connect().execute_command(
-        "DEBUG", "SLEEP", seconds))
-    busy.start()
-    time.sleep(seconds / 3)  # Nothing tells when it sleeps; too late is harmless.
-    return busy
-
-
 def survives(node, key):
     node.environment["FLASH_TEST_COMMIT_DELAY"] = ""
     node.kill()
     node.start()
     return node.call("FLASH.GET", key) is not None
+
+
+@OPEN
+@pytest.mark.parametrize("command", [("FLASH.SET", "k", "v"), ("RENAME", "other", "k")],
+                         ids=["ours", "the server's"])
+def test_a_client_with_a_write_handler(server, command, door_open):
+    node = start(server, "h1", door_open)
+    node.call("FLASH.SET", "other", "v")
+    node.restart(crash=True)
+    node.environment["FLASH_TEST_COMMIT_DELAY"] = "1000000,0"
+    node.restart(crash=True)
+    with HeldOutput(node) as held:
+        assert held.call_and_read_in_one_turn(*command).value == b"OK"
+        assert survives(node, "k") is not door_open
 
 
 @OPEN
