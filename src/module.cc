@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "commands/admin.h"
+#include "commands/arriving.h"
 #include "commands/collections.h"
 #include "commands/leaving.h"
 #include "commands/migrate.h"
@@ -71,7 +72,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
         commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands(),
-        commands::MigrateCommands()}) {
+        commands::ArrivingCommands(), commands::MigrateCommands()}) {
     if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;

@@ -4,6 +4,7 @@
 #include "dispatch/read_permission.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 namespace flash::dispatch {
 namespace {
 
+constexpr uint32_t kUnchecked = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
 constexpr int kReadAndWrite = VALKEYMODULE_CMD_KEY_ACCESS | VALKEYMODULE_CMD_KEY_UPDATE;
 
 struct FreeUser {
@@ -90,9 +92,21 @@ bool UserAllows(const Context& ctx, int key, ValkeyModuleUser* user) {
 
 }  // namespace
 
+Caller::Caller(ValkeyModuleCtx* ctx) {
+  if ((vk::ContextFlags(ctx) & kUnchecked) == 0) name_ = UserNameOf(ctx);
+}
+
+bool Caller::MayRun(const char* command, ValkeyModuleString* key) const {
+  if (!name_) return true;
+  const User user(ValkeyModule_GetModuleUserFromUserName(name_.get()));
+  const vk::String word = vk::String::Copy(command);
+  std::array<ValkeyModuleString*, 2> words = {word.get(), key};
+  return user != nullptr &&
+         ValkeyModule_ACLCheckCommandPermissions(user.get(), words.data(),
+                                                 static_cast<int>(words.size())) == VALKEYMODULE_OK;
+}
+
 bool MayReadToo(const Context& ctx, int key) {
-  constexpr uint32_t kUnchecked =
-      VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
   if (ctx.planning() || (vk::ContextFlags(ctx.raw()) & kUnchecked) != 0) return true;
   const vk::String name = UserNameOf(ctx.raw());
   if (!name) return true;

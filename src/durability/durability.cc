@@ -5,7 +5,9 @@
 
 #include <unistd.h>
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "dispatch/commit.h"
@@ -20,6 +22,7 @@
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/info.h"
+#include "types/adoption.h"
 #include "types/limbo.h"
 #include "types/save_support.h"
 #include "vk/call_reply.h"
@@ -86,6 +89,26 @@ void OnCommit(ValkeyModuleCtx* ctx, const dispatch::TypedCommand& command) {
   }
   journal.Add(ctx, effect);
   keeper->texts = std::move(effect.texts);
+}
+
+/// A native value is not in the log: what makes the adopted one is.
+bool OnAdoption(ValkeyModuleCtx* /*ctx*/) {
+  ++keeper->changes;
+  return keeper->journal.taking();
+}
+
+void OnAdoptedBy(ValkeyModuleCtx* ctx, std::span<const std::string_view> words) {
+  keeper->journal.Add(ctx, {EffectKind::kCommand,
+                            static_cast<uint64_t>(ValkeyModule_GetSelectedDb(ctx)),
+                            0,
+                            {words.begin(), words.end()}});
+}
+
+void OnAdoptedExpiry(ValkeyModuleCtx* ctx, std::string_view key, mstime_t at_ms) {
+  keeper->journal.Add(ctx, {EffectKind::kExpiry,
+                            static_cast<uint64_t>(ValkeyModule_GetSelectedDb(ctx)),
+                            static_cast<uint64_t>(at_ms) + 1,
+                            {key}});
 }
 
 Position PositionToSave() {
@@ -354,6 +377,7 @@ Result<void> Start(ValkeyModuleCtx* ctx) {
   if (Result<void> done = StartPositions(ctx, PositionToSave); !done) return done;
   if (Result<void> done = OpenJournal(); !done) return done;
   dispatch::SetCommitHook(OnCommit);
+  types::SetAdoptionLog({.begin = OnAdoption, .command = OnAdoptedBy, .expiry = OnAdoptedExpiry});
   server::SetTurnFrame({.first = FirstTurn, .last = EndTurn});
   server::SetLogFigures(Figures);
   return Subscribe(ctx);

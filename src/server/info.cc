@@ -172,6 +172,8 @@ void AddMigration(Fields& fields, const Settings& settings,
 
 void AddLeaving(Fields& fields, const ServerCounters& counters) {
   fields.Add("convert_total", counters.converted);
+  fields.Add("adopt_total", counters.adopted);
+  fields.Add("native_fallback_total", counters.native_fallbacks);
   fields.AddYesNo("drain_in_progress", counters.drain.in_progress);
   fields.Add("drain_last_converted", counters.drain.converted);
   fields.Add("drain_last_skipped", counters.drain.skipped);

@@ -84,14 +84,14 @@ Result<BlockId> LoadPlacer::Place(Bytes payload, values::Family* family) {
     return place_hot();
   };
   if (place() || AwaitRoomToLoad(payload.size(), place)) return id;
-  if (!MustLoad(payload.size())) return Code::kNoSpace;
+  if (!Must(payload.size())) return Code::kNoSpace;
   return values::MakeHot(server::TheEnv().store, payload, family);
 }
 
 Result<void> LoadPlacer::AwaitRoom(uint64_t bytes) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
   const auto admit = [&] { return pool.Admit(bytes); };
-  if (admit() || AwaitRoomToLoad(bytes, admit) || MustLoad(bytes)) return {};
+  if (admit() || AwaitRoomToLoad(bytes, admit) || Must(bytes)) return {};
   return Code::kNoSpace;
 }
 

@@ -33,7 +33,8 @@ inline constexpr const char* kNoRoomToLoad =
 /// waiting for it; in RAM beyond the bound where MustLoad says so.
 class LoadPlacer final : public values::BlockPlacer {
  public:
-  LoadPlacer() = default;
+  /// `must`: what is placed was acknowledged once, and stays in RAM beyond the bound in any case.
+  explicit LoadPlacer(bool must = false) : must_(must) {}
   LoadPlacer(const LoadPlacer&) = delete;
   LoadPlacer& operator=(const LoadPlacer&) = delete;
   ~LoadPlacer() override { Hold(0, 0); }
@@ -45,6 +46,9 @@ class LoadPlacer final : public values::BlockPlacer {
   [[nodiscard]] blocks::WaitCause cause() const override { return blocks::WaitCause::kLoading; }
 
  private:
+  [[nodiscard]] bool Must(uint64_t bytes) const { return must_ || MustLoad(bytes); }
+
+  bool must_;
   uint64_t held_bytes_ = 0;
   uint64_t pinned_bytes_ = 0;
 };

@@ -8,9 +8,9 @@
 
 #include "server/engine.h"
 #include "server/value_env.h"
+#include "types/key_facts.h"
 #include "values/string_value.h"
 #include "vk/call_reply.h"
-#include "vk/key.h"
 #include "vk/log.h"
 #include "vk/server_info.h"
 #include "vk/string.h"
@@ -57,31 +57,13 @@ class Conversion {
   Conversion& operator=(const Conversion&) = delete;
 };
 
-/// What a key has beside its value.
-struct KeyFacts {
-  mstime_t expire_at_ms = VALKEYMODULE_NO_EXPIRE;
-  mstime_t idle_ms = -1;
-  long long frequency = -1;
-};
-
 KeyFacts FactsOf(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
-  const vk::Key key(ctx, name, vk::Key::kPeek);
-  KeyFacts facts;
-  facts.expire_at_ms = key.expire_at_ms();
-  static_cast<void>(ValkeyModule_GetLRU(key.get(), &facts.idle_ms));
-  static_cast<void>(ValkeyModule_GetLFU(key.get(), &facts.frequency));
-  return facts;
+  return types::FactsOf(vk::Key(ctx, name, vk::Key::kPeek));
 }
 
-/// The access history decides who is evicted: it is no news that a value has another form.
+/// It is no news that a value has another form.
 void RestoreHistory(ValkeyModuleCtx* ctx, ValkeyModuleString* name, const KeyFacts& facts) {
-  const vk::Key key(ctx, name, vk::Key::kPeek | VALKEYMODULE_WRITE);
-  if (!key.exists()) return;
-  if (facts.frequency >= 0) {
-    static_cast<void>(ValkeyModule_SetLFU(key.get(), facts.frequency));
-  } else if (facts.idle_ms >= 0) {
-    static_cast<void>(ValkeyModule_SetLRU(key.get(), facts.idle_ms));
-  }
+  types::RestoreHistory(vk::Key(ctx, name, vk::Key::kPeek | VALKEYMODULE_WRITE), facts);
 }
 
 void SetString(ValkeyModuleCtx* ctx, ValkeyModuleString* key, ValkeyModuleString* value) {

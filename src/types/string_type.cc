@@ -42,7 +42,7 @@ constexpr uint64_t kDigestWholeBytesMax = 64;
 
 /// Appends one piece: hot while there is room, else straight to flash, waiting for it; or the other
 /// way round.
-Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash) {
+Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash, bool must) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
   const auto append_hot = [&] {
     Result<void> admitted = pool.Admit(piece.size());
@@ -57,7 +57,7 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
   };
   if (append()) return {};
   Result<void> appended = AwaitRoomToLoad(piece.size(), append);
-  if (appended || !MustLoad(piece.size())) return appended;
+  if (appended || !(must || MustLoad(piece.size()))) return appended;
   builder->AppendHot(piece);
   return {};
 }
@@ -65,8 +65,8 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
 /// Cuts what comes in pieces of any length into pieces of the builder's.
 class PieceCutter {
  public:
-  explicit PieceCutter(StringBuilder* builder, bool prefer_flash = false)
-      : builder_(builder), prefer_flash_(prefer_flash) {}
+  explicit PieceCutter(StringBuilder* builder, bool prefer_flash = false, bool must = false)
+      : builder_(builder), prefer_flash_(prefer_flash), must_(must) {}
 
   [[nodiscard]] Result<void> Add(Bytes bytes) {
     while (!bytes.empty()) {
@@ -74,20 +74,25 @@ class PieceCutter {
       const Bytes part = bytes.first(std::min(wanted, bytes.size()));
       bytes = bytes.subspan(part.size());
       if (held_.empty() && part.size() == wanted) {
-        if (Result<void> done = AppendLoaded(builder_, part, prefer_flash_); !done) return done;
+        if (Result<void> done = Append(part); !done) return done;
         continue;
       }
       held_.insert(held_.end(), part.begin(), part.end());
       if (held_.size() < builder_->next_bytes()) continue;
-      if (Result<void> done = AppendLoaded(builder_, held_, prefer_flash_); !done) return done;
+      if (Result<void> done = Append(held_); !done) return done;
       held_.clear();
     }
     return {};
   }
 
  private:
+  [[nodiscard]] Result<void> Append(Bytes piece) {
+    return AppendLoaded(builder_, piece, prefer_flash_, must_);
+  }
+
   StringBuilder* builder_;
   bool prefer_flash_;
+  bool must_;
   std::vector<std::byte> held_;
 };
 
@@ -335,6 +340,13 @@ void AppendContent(const void* pointer, std::vector<BlockId>* ids) {
 }
 
 }  // namespace
+
+Result<void*> BuildString(Bytes bytes, bool must) {
+  StringBuilder builder(&server::TheStrings(), bytes.size());
+  PieceCutter cutter(&builder, false, must);
+  if (Result<void> added = cutter.Add(bytes); !added) return added.error();
+  return builder.Finish().pointer();
+}
 
 Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
   ValkeyModuleTypeMethods methods{};

@@ -4,6 +4,7 @@
 // Thread: see string_type.cc; registration on the main thread at load.
 #pragma once
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "vk/api.h"
 
@@ -16,5 +17,9 @@ namespace internal {
 inline ValkeyModuleType* string_type_handle = nullptr;
 }
 [[nodiscard]] inline ValkeyModuleType* StringTypeHandle() { return internal::string_type_handle; }
+
+/// A value with a copy of `bytes`, as if it had been loaded: hot while there is room, else straight
+/// to flash, waiting for it; with `must` in RAM where neither has room. Errors: kNoSpace.
+[[nodiscard]] Result<void*> BuildString(Bytes bytes, bool must);
 
 }  // namespace flash::types

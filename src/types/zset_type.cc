@@ -21,13 +21,6 @@ constexpr const char* kName = "flashzst1";
 
 ValkeyModuleType* handle = nullptr;
 
-/// Reads back as the same double.
-std::string ScoreText(double score) {
-  char buffer[40];
-  const int length = std::snprintf(buffer, sizeof(buffer), "%.17g", score);
-  return {buffer, static_cast<size_t>(length)};
-}
-
 Result<void> SaveEntry(const EntryView& entry, ChunkWriter* writer) {
   writer->AddScore(values::ParseScore(entry));
   return SaveElement(values::ParseMember(entry), writer);
@@ -98,6 +91,12 @@ constexpr CollectionTypeSpec kSpec = {
 }  // namespace
 
 ValkeyModuleType* ZSetTypeHandle() { return handle; }
+
+std::string ScoreText(double score) {
+  char buffer[40];
+  const int length = std::snprintf(buffer, sizeof(buffer), "%.17g", score);
+  return {buffer, static_cast<size_t>(length)};
+}
 
 Result<void> RegisterZSetType(ValkeyModuleCtx* ctx) {
   const Result<ValkeyModuleType*> type = RegisterCollectionType<kSpec>(ctx);

@@ -4,6 +4,8 @@
 // collection_type.h names.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "vk/api.h"
 
@@ -14,5 +16,8 @@ namespace flash::types {
 
 /// Null before it is registered.
 [[nodiscard]] ValkeyModuleType* ZSetTypeHandle();
+
+/// Reads back as the same double.
+[[nodiscard]] std::string ScoreText(double score);
 
 }  // namespace flash::types

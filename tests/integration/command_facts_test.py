@@ -9,7 +9,7 @@ from harness.resp import Connection
 
 MODULE_FLAGS = {b"module"}
 # Commands that are not those of values: the first word of the name.
-ADMINISTRATION = {b"DEBUG", b"COMPACTION", b"CONVERT", b"DRAIN", b"MIGRATE"}
+ADMINISTRATION = {b"DEBUG", b"COMPACTION", b"CONVERT", b"DRAIN", b"MIGRATE", b"ADOPT"}
 
 # Of what the server itself says by a callback that modules lack (dispatch/read_permission.h).
 SET_READS = {b"RW": b"OW", b"access": None, b"variable_flags": None}

@@ -1,0 +1,148 @@
+// adopt_scan.cc: see adopt_scan.h.
+//
+// Keys are changed from a timer's callback, which is a unit of execution. Thread: main.
+#include "commands/adopt_scan.h"
+
+#include <utility>
+
+#include "commands/drain.h"
+#include "dispatch/adopting.h"
+#include "dispatch/errors.h"
+#include "dispatch/recheck.h"
+#include "server/engine.h"
+#include "types/native_value.h"
+#include "vk/call_reply.h"
+#include "vk/key.h"
+
+namespace flash::commands {
+namespace {
+
+using server::Engine;
+using types::NativeShape;
+
+constexpr uint64_t kSliceUs = 500;
+constexpr mstime_t kPeriodMs = 1;
+
+constexpr const char* kBecameReplica =
+    "READONLY FLASH.ADOPT.SCAN ended: this server became a replica; call again with the same "
+    "cursor";
+constexpr const char* kDrains = "ERR FLASH.ADOPT.SCAN: a FLASH.DRAIN is in progress";
+
+uint64_t MemoryUsage(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "MEMORY", "cs", "USAGE", name));
+  return reply.type() == VALKEYMODULE_REPLY_INTEGER ? static_cast<uint64_t>(reply.integer()) : 0;
+}
+
+}  // namespace
+
+AdoptScan::AdoptScan(const Options& options, ValkeyModuleCtx* ctx)
+    : options_(options), caller_(ctx), db_(ValkeyModule_GetSelectedDb(ctx)) {}
+
+bool AdoptScan::Find(ValkeyModuleCtx* ctx, const std::vector<ValkeyModuleString*>& words) {
+  auto** const args = const_cast<ValkeyModuleString**>(words.data());  // NOLINT
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "SCAN", "Ev", args, words.size()));
+  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) {
+    if (reply.get() == nullptr ||
+        ValkeyModule_ReplyWithCallReply(ctx, reply.get()) != VALKEYMODULE_OK) {
+      ValkeyModule_ReplyWithError(ctx, "ERR the server refused SCAN");
+    }
+    return false;
+  }
+  size_t bytes = 0;
+  const char* const cursor =
+      ValkeyModule_CallReplyStringPtr(ValkeyModule_CallReplyArrayElement(reply.get(), 0), &bytes);
+  cursor_.assign(cursor, bytes);
+  ValkeyModuleCallReply* const keys = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
+  for (size_t i = 0; i < ValkeyModule_CallReplyLength(keys); ++i) {
+    ValkeyModuleCallReply* const key = ValkeyModule_CallReplyArrayElement(keys, i);
+    found_.push_back(vk::String::Adopt(ValkeyModule_CreateStringFromCallReply(key)));
+  }
+  return true;
+}
+
+bool AdoptScan::Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const {
+  {
+    const vk::Key key(ctx, name, vk::Key::kPeek);
+    const NativeShape shape = types::ShapeOf(key);
+    if (shape == NativeShape::kNone || shape == NativeShape::kOther) return false;
+    const bool collection = shape != NativeShape::kString;
+    // One such would hold up the others for long: FLASH.ADOPT takes it, by name.
+    if (collection && types::ElementsOf(key, shape) > Engine::Get().settings().drain_max_elements) {
+      return false;
+    }
+    mstime_t idle_ms = 0;
+    if (options_.min_idle_s && (ValkeyModule_GetLRU(key.get(), &idle_ms) != VALKEYMODULE_OK ||
+                                idle_ms < static_cast<mstime_t>(*options_.min_idle_s * 1000))) {
+      return false;
+    }
+  }
+  if (!caller_.MayRun("FLASH.ADOPT", name)) return false;
+  return !options_.min_bytes || MemoryUsage(ctx, name) >= *options_.min_bytes;
+}
+
+void AdoptScan::Step(ValkeyModuleCtx* ctx) {
+  if (found_.empty()) return End({});
+  vk::String name = std::move(found_.front());
+  found_.pop_front();
+  if (!Qualifies(ctx, name.get())) return;
+  const Result<bool> adopted = dispatch::AdoptKey(ctx, name.get());
+  if (adopted && *adopted) adopted_.push_back(std::move(name));
+  // What has no FLASH form is left alone.
+  if (adopted || adopted.code() == Code::kUnsupported) return;
+  const std::string why = dispatch::AdoptErrorText(adopted.error());
+  End(why.substr(0, why.find(' ')) + " FLASH.ADOPT.SCAN ended at a key that is as it was; " +
+      std::to_string(adopted_.size()) + " keys were adopted: call again with the same cursor");
+}
+
+void AdoptScan::End(std::string error) {
+  done_ = true;
+  error_ = std::move(error);
+  found_.clear();
+}
+
+void AdoptScan::RunNow(ValkeyModuleCtx* ctx) {
+  while (!done_) Step(ctx);
+}
+
+void AdoptScan::Start(ValkeyModuleCtx* ctx) {
+  alive_ = shared_from_this();
+  ArmTimer(ctx);
+}
+
+void AdoptScan::ArmTimer(ValkeyModuleCtx* ctx) {
+  ValkeyModule_CreateTimer(ctx, kPeriodMs, OnTimer, this);
+}
+
+void AdoptScan::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
+  auto* const scan = static_cast<AdoptScan*>(data);
+  const std::shared_ptr<AdoptScan> alive = std::move(scan->alive_);
+  if (!Engine::IsOpen()) return;
+  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) {
+    scan->End(kBecameReplica);
+  } else if (Drain::Current() != nullptr) {
+    scan->End(kDrains);
+  } else if (dispatch::WriteRefusal() != nullptr) {
+    scan->End(dispatch::WriteRefusal());
+  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {  // Else: a pause of writes, a failover.
+    ValkeyModule_SelectDb(ctx, scan->db_);
+    const base::Clock& clock = Engine::Get().clock();
+    const uint64_t deadline_us = clock.NowUs() + kSliceUs;
+    do {
+      scan->Step(ctx);
+    } while (!scan->done_ && clock.NowUs() < deadline_us);
+  }
+  if (scan->done_) return;
+  scan->alive_ = alive;
+  scan->ArmTimer(ctx);
+}
+
+int AdoptScan::Reply(ValkeyModuleCtx* ctx) const {
+  if (!error_.empty()) return ValkeyModule_ReplyWithError(ctx, error_.c_str());
+  ValkeyModule_ReplyWithArray(ctx, 2);
+  ValkeyModule_ReplyWithStringBuffer(ctx, cursor_.data(), cursor_.size());
+  ValkeyModule_ReplyWithArray(ctx, static_cast<long>(adopted_.size()));
+  for (const vk::String& key : adopted_) ValkeyModule_ReplyWithString(ctx, key.get());
+  return VALKEYMODULE_OK;
+}
+
+}  // namespace flash::commands

@@ -1,0 +1,60 @@
+// adopt_scan.h: one call of FLASH.ADOPT.SCAN: the next keys, of which those that qualify become
+// ours.
+//
+// The server's SCAN finds them; they are adopted in slices, from timers, so that others are served
+// in between. Nothing is kept between calls. Thread: main.
+// Decision: docs/adr/0019.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dispatch/read_permission.h"
+#include "vk/string.h"
+
+namespace flash::commands {
+
+class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
+ public:
+  struct Options {
+    std::optional<uint64_t> min_bytes;   // As MEMORY USAGE says.
+    std::optional<uint64_t> min_idle_s;  // As OBJECT IDLETIME says.
+  };
+
+  AdoptScan(const Options& options, ValkeyModuleCtx* ctx);
+
+  /// Asks the server for the next keys; `words` are SCAN's. False: an error was replied.
+  [[nodiscard]] bool Find(ValkeyModuleCtx* ctx, const std::vector<ValkeyModuleString*>& words);
+  /// Adopts from timers until done.
+  void Start(ValkeyModuleCtx* ctx);
+  /// Everything at once.
+  void RunNow(ValkeyModuleCtx* ctx);
+
+  [[nodiscard]] bool done() const { return done_; }
+  /// Replies the next cursor and the keys that were adopted, or why it ended early.
+  int Reply(ValkeyModuleCtx* ctx) const;
+
+ private:
+  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
+  void ArmTimer(ValkeyModuleCtx* ctx);
+  /// Adopts the next key, or leaves it alone.
+  void Step(ValkeyModuleCtx* ctx);
+  [[nodiscard]] bool Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const;
+  void End(std::string error);
+
+  const Options options_;
+  const dispatch::Caller caller_;
+  const int db_;
+  std::string cursor_;
+  std::deque<vk::String> found_;
+  std::vector<vk::String> adopted_;
+  std::string error_;  // Empty: none.
+  bool done_ = false;
+  std::shared_ptr<AdoptScan> alive_;  // While a timer is armed.
+};
+
+}  // namespace flash::commands
