@@ -5,6 +5,7 @@
 
 #include "commands/collections.h"
 #include "commands/hash_handlers.h"
+#include "commands/on_native.h"
 #include "commands/spec_parts.h"
 #include "dispatch/dispatcher.h"
 
@@ -35,13 +36,18 @@ constexpr ArgSpec kHSetArgs[] = {
     {.name = "expiration", .type = ArgType::kOneOf, .optional = true, .subargs = kExpirations},
 };
 
-constexpr CommandSpec kHSet = SpecOf(
+constexpr CommandSpec kHSetAlone = SpecOf(
     kGroup,
     {"FLASH.HSET", -4, "write deny-oom fast", "write hash fast",
      "O(log(M)) for each field, M being the number of fields of the hash.",
      "Sets fields of a FLASH hash, creating it if there is none; a clause at the very end sets the "
      "time to live of the whole key."},
     kUpdated, kHSetArgs, HSet);
+constexpr CommandSpec WithNative(CommandSpec spec, dispatch::Handler native) {
+  spec.native = native;
+  return spec;
+}
+constexpr CommandSpec kHSet = WithNative(kHSetAlone, HSetOnNative);
 constexpr CommandSpec kHGet = SpecOf(
     kGroup,
     {"FLASH.HGET", 3, "readonly fast", "read hash fast",

@@ -12,5 +12,7 @@ dispatch::Outcome Get(dispatch::Context& ctx);
 dispatch::Outcome MGet(dispatch::Context& ctx);
 dispatch::Outcome MSet(dispatch::Context& ctx);
 dispatch::Outcome Del(dispatch::Context& ctx);
+/// Deletes what is of a type of ours; the reply counts `deleted` keys besides.
+dispatch::Outcome DelOurs(dispatch::Context& ctx, long long deleted);
 
 }  // namespace flash::commands

@@ -3,6 +3,7 @@
 // Facts only; the handlers are in strings.cc. Thread: main, at load.
 #include <array>
 
+#include "commands/on_native.h"
 #include "commands/set_options.h"
 #include "commands/string_handlers.h"
 #include "commands/strings.h"
@@ -99,6 +100,7 @@ constexpr CommandSpec kMGet = {
     .tips = "request_policy:multi_shard",
     .group = "string",
     .handler = MGet,
+    .native = MGetOnNative,
 };
 
 // --- FLASH.MSET ---------------------------------------------------------------------------------

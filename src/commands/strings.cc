@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "commands/on_native.h"
 #include "commands/set_options.h"
 #include "commands/string_handlers.h"
 #include "dispatch/errors.h"
+#include "dispatch/fallback.h"
 #include "dispatch/keys.h"
 #include "dispatch/read_permission.h"
 
@@ -177,10 +179,15 @@ Outcome MSet(Context& ctx) {
 ///
 /// Reply: integer, keys deleted. Errors: WRONGTYPE if one is no FLASH key; nothing is deleted then.
 Outcome Del(Context& ctx) {
+  if (dispatch::MayFallBack(ctx)) return DelOnNative(ctx);
   for (int i = kKey; i < ctx.argc(); ++i) {
     if (AnyKey(ctx, i, Access::kWrite).wrong_type()) return ctx.ReplyError(errors::kWrongType);
   }
   if (auto closed = ctx.GateApply()) return *closed;
+  return DelOurs(ctx, 0);
+}
+
+Outcome DelOurs(Context& ctx, long long deleted_before) {
   std::vector<ValkeyModuleString*> deleted;
   std::vector<KeyChange> changes;
   for (int i = kKey; i < ctx.argc(); ++i) {
@@ -191,7 +198,7 @@ Outcome Del(Context& ctx) {
     changes.push_back({ctx.Argument(i), kDelEvent});
   }
   if (!deleted.empty()) ctx.Commit({ctx.spec().name, deleted}, changes);
-  return ctx.ReplyInteger(static_cast<long long>(deleted.size()));
+  return ctx.ReplyInteger(deleted_before + static_cast<long long>(deleted.size()));
 }
 
 }  // namespace flash::commands

@@ -79,6 +79,9 @@ struct CommandSpec {
   const char* group = "";      // For docs/commands.md: "string", "generic", "admin".
   const char* since = "0.1.0";
   Handler handler = nullptr;
+  /// Runs instead where keys are native ones of the command's shape (fallback.h); null: the
+  /// server's own command with the same arguments does.
+  Handler native = nullptr;
 
   /// Is `flag` among the flags?
   [[nodiscard]] constexpr bool Has(std::string_view flag) const {

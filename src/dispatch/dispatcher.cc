@@ -100,7 +100,7 @@ Outcome Dispatcher::RunNow(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int 
   for (int round = 0; round < kRoundsMax; ++round) {
     bringer->BringNow(need, cause);
     Context context(ctx, argv, argc, spec, Context::Mode::kLast, bringer->prepared());
-    const Outcome outcome = spec.handler(context);
+    const Outcome outcome = RunHandler(context);
     if (outcome != Outcome::kPark) return outcome;
     need = std::move(context.need());
   }

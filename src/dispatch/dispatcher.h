@@ -8,6 +8,7 @@
 
 #include "dispatch/bringer.h"
 #include "dispatch/context.h"
+#include "dispatch/fallback.h"
 #include "dispatch/recheck.h"
 #include "server/engine.h"
 #include "server/events.h"
@@ -38,7 +39,8 @@ class Dispatcher {
       }
     }
     Context context(ctx, argv, argc, kSpec, Context::Mode::kRun, nullptr);
-    const Outcome outcome = kSpec.handler(context);
+    const Outcome outcome =
+        FallsBack() ? RunWithFallback(context) : kSpec.handler(context);  // The setting is rare.
     if (outcome != Outcome::kDone) [[unlikely]]
       Bring(context, outcome, argv, argc);
     if constexpr (kSpec.writes()) {

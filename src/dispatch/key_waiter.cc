@@ -132,7 +132,7 @@ void KeyWaiter::ReleaseHeld() {
 bool KeyWaiter::ReadyKeyMayServe(ValkeyModuleCtx* ctx) const {
   ValkeyModuleString* const name = ValkeyModule_GetBlockedClientReadyKey(ctx);
   const vk::Key key(ctx, name, vk::Key::kPeek);
-  return key.module_type() == wait_.type;
+  return MayServe(key, wait_.type);
 }
 
 bool KeyWaiter::Apply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {
@@ -142,7 +142,7 @@ bool KeyWaiter::Apply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc)
   }
   const CommandSpec& spec = command_.spec();
   Context context(ctx, argv, argc, spec, Context::Mode::kLast, bringer_.prepared());
-  Outcome outcome = spec.handler(context);
+  Outcome outcome = RunHandler(context);
   if (outcome == Outcome::kPark) {
     outcome = Dispatcher::RunNow(ctx, argv, argc, spec, std::move(context.need()), &bringer_,
                                  WaitCause::kCallbackMiss);

@@ -211,7 +211,7 @@ void Parked::Apply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {
   }
   const CommandSpec& spec = command_.spec();
   Context context(ctx, argv, argc, spec, Context::Mode::kLast, bringer_.prepared());
-  if (spec.handler(context) == Outcome::kDone) return;
+  if (RunHandler(context) == Outcome::kDone) return;
   const Outcome outcome =
       Dispatcher::RunNow(ctx, argv, argc, spec, std::move(context.need()), &bringer_,
                          plan_limit_ ? WaitCause::kReplanLimit : WaitCause::kCallbackMiss);

@@ -196,9 +196,11 @@ const std::array<SettingSpec, 25> kTable = {
         "drain-max-elements", 0, uint64_t{1} << 40,
         "FLASH.DRAIN leaves keys with more elements alone unless told FORCE.")
         .RunTime(),
-    YesNo<&Settings::native_fallback>("native-fallback",
-                                      "Reserved for answering FLASH commands on native keys.")
-        .EffectWith("native fallback"),
+    YesNo<&Settings::native_fallback>(
+        "native-fallback",
+        "FLASH commands on native keys of their shape run the server's own command there, so that "
+        "clients can be switched before the data is. See docs/arriving.md.")
+        .RunTime(),
 };
 
 char Lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
