@@ -210,15 +210,6 @@ def test_a_native_key_in_the_way_goes(server):
     assert node.call("FLASH.GET", "k") == b"ours"
 
 
-def test_a_reload_is_no_flush(server):
-    node = server(LOGGED)
-    node.call("FLASH.SET", "k", "x" * 100)
-    node.call("DEBUG", "RELOAD")
-    node.call("FLASH.SET", "after", "y")
-    crash(node)
-    assert node.call("FLASH.MGET", "k", "after") == [b"x" * 100, b"y"]
-
-
 def test_the_log_is_cut_by_snapshots_and_starts_them(server):
     node = server(LOGGED)
     value = "v" * 10000
@@ -307,24 +298,6 @@ def test_a_missing_log_is_refused(server):
     (node.dir / "flash.wal").unlink()
     node.start()
     assert node.call("FLASH.DEBUG.STATE") in (b"error", "error")
-
-
-def test_a_replica_does_not_continue_from_before_the_replay(server):
-    primary = server({**LOGGED, "repl-backlog-size": "10mb"})
-    replica = server(LOGGED)
-    replica.replicate_from(primary)
-    primary.call("FLASH.SET", "a", "1")
-    replica.wait_for_offset_of(primary)
-    primary.save_in_background()
-    replica.client.execute_command("REPLICAOF", "NO", "ONE")
-    primary.call("FLASH.SET", "b", "2")
-    port = primary.port
-    primary.kill()
-    primary.start()
-    assert primary.port == port
-    replica.replicate_from(primary)
-    replica.wait_for_offset_of(primary)
-    wait_until(lambda: replica.call("FLASH.MGET", "a", "b") == [b"1", b"2"], 20, "both keys")
 
 
 def test_a_promoted_replica_keeps_what_it_acknowledges(server):
