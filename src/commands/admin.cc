@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "commands/demotion.h"
+#include "dispatch/errors.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "vk/call_reply.h"
 #include "vk/string.h"
 
 namespace flash::commands {
@@ -46,6 +48,19 @@ int DebugState(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/
       break;
   }
   return ValkeyModule_ReplyWithSimpleString(ctx, "error");
+}
+
+int DebugRecovering(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/) {
+  if (Engine::Get().state() == server::ModuleState::kRecovering) {
+    return ValkeyModule_ReplyWithError(ctx, dispatch::errors::kRecovering);
+  }
+  return ValkeyModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+int DebugInfo(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {
+  const vk::CallReply reply(
+      ValkeyModule_Call(ctx, "INFO", "v", argv + 1, static_cast<size_t>(argc - 1)));
+  return ValkeyModule_ReplyWithCallReply(ctx, reply.get());
 }
 
 int DebugDemote(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int /*argc*/) {
@@ -156,12 +171,33 @@ constexpr dispatch::KeySpec kDemoteKeys[] = {
     {.access = dispatch::KeyAccess::kReadOnly, .flags = 0}};
 constexpr dispatch::ArgSpec kDemoteArgs[] = {{.name = "key", .type = dispatch::ArgType::kKey}};
 
+constexpr dispatch::ArgSpec kAnyArgs[] = {
+    {.name = "argument", .type = dispatch::ArgType::kString, .optional = true, .multiple = true}};
+constexpr dispatch::ArgSpec kInfoArgs[] = {
+    {.name = "section", .type = dispatch::ArgType::kString, .optional = true, .multiple = true}};
+
 constexpr dispatch::CommandSpec kSpecs[] = {
     {.name = "FLASH.DEBUG.STATE",
      .arity = 1,
-     .flags = "readonly fast allow-stale allow-loading",
+     .flags = "readonly fast allow-stale allow-loading allow-busy",
      .acl = "admin fast",
      .summary = "Tells whether the module is recovering, ready or in error.",
+     .complexity = "O(1)",
+     .group = "admin"},
+    {.name = "FLASH.DEBUG.RECOVERING",
+     .arity = -1,
+     .flags = "fast allow-stale allow-loading allow-busy no-auth",
+     .acl = "admin fast",
+     .args = kAnyArgs,
+     .summary = "What any command becomes while a log is replayed: LOADING; OK otherwise.",
+     .complexity = "O(1)",
+     .group = "admin"},
+    {.name = "FLASH.DEBUG.INFO",
+     .arity = -1,
+     .flags = "readonly admin allow-stale allow-loading allow-busy",
+     .acl = "admin slow dangerous",
+     .args = kInfoArgs,
+     .summary = "INFO; what that becomes while a log is replayed.",
      .complexity = "O(1)",
      .group = "admin"},
     {.name = "FLASH.DEBUG.DEMOTE",
@@ -190,10 +226,8 @@ constexpr dispatch::CommandSpec kSpecs[] = {
 };
 
 constexpr dispatch::CommandEntry kEntries[] = {
-    {&kSpecs[0], DebugState},
-    {&kSpecs[1], DebugDemote},
-    {&kSpecs[2], CompactionTrigger},
-    {&kSpecs[3], CompactionStats},
+    {&kSpecs[0], DebugState},  {&kSpecs[1], DebugRecovering},   {&kSpecs[2], DebugInfo},
+    {&kSpecs[3], DebugDemote}, {&kSpecs[4], CompactionTrigger}, {&kSpecs[5], CompactionStats},
 };
 
 }  // namespace

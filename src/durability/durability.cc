@@ -320,6 +320,8 @@ void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t 
 server::LogFigures Figures() {
   server::LogFigures figures;
   const Journal& journal = keeper->journal;
+  figures.recovered_records = RecoveryProgress().applied;
+  figures.recovery_percent = RecoveryProgress().percent;
   if (keeper->unrecovered) figures.base = "unrecovered";
   if (!keeper->journal.is_open() || !journal.taking()) return figures;
   const log::Log& log = keeper->journal.log();

@@ -10,6 +10,7 @@
 
 #include "durability/native_effects.h"
 #include "durability/replay.h"
+#include "durability/serving_refusals.h"
 #include "durability/test_switches.h"
 #include "log/log_file.h"
 #include "server/engine.h"
@@ -31,10 +32,11 @@ constexpr uint64_t kDrainedBytes = 4;
 struct Replay {
   log::LogReader* reader = nullptr;
   std::span<const types::DroppedKey> dropped;
-  uint64_t applied = 0;
+  ServingRefusals* refusals = nullptr;
   std::optional<Error> failure;
 };
 constinit Replay* the_replay = nullptr;
+constinit Progress the_progress;
 
 /// The log that continues what was loaded, and from where.
 struct Match {
@@ -117,11 +119,14 @@ std::optional<Match> FindMatch(ValkeyModuleCtx* ctx, Journal* journal, const Pos
   return std::nullopt;
 }
 
-void Tell(const log::LogReader& reader, uint64_t applied) {
+void FollowReader(const log::LogReader& reader) {
   const uint64_t total = reader.bytes_total();
-  const uint64_t percent = total == 0 ? 100 : reader.bytes_read() * 100 / total;
-  vk::LogNotice("recovering: " + std::to_string(applied) + " records of the log applied, " +
-                std::to_string(percent) + " %");
+  the_progress.percent = total == 0 ? 100 : reader.bytes_read() * 100 / total;
+}
+
+void Tell() {
+  vk::LogNotice("recovering: " + std::to_string(the_progress.applied) +
+                " records of the log applied, " + std::to_string(the_progress.percent) + " %");
 }
 
 Result<void> ApplyAll(ValkeyModuleCtx* ctx, Replay* replay) {
@@ -139,12 +144,15 @@ Result<void> ApplyAll(ValkeyModuleCtx* ctx, Replay* replay) {
     if (const Result<void> applied = ApplyEffect(ctx, *effect); !applied) {
       return Error{Code::kCorrupt, applied.error().message + where};
     }
-    ++replay->applied;
-    if (replay->applied % kEffectsPerLook != 0) continue;
+    ++the_progress.applied;
+    DelayReplay();
+    FollowReader(*replay->reader);
+    ServingRefusals::Serve(ctx);
+    if (the_progress.applied % kEffectsPerLook != 0) continue;
     server::FinishFreesWhileLoading();
     if (clock.NowUs() - told_us < kTellEveryUs) continue;
     told_us = clock.NowUs();
-    Tell(*replay->reader, replay->applied);
+    Tell();
   }
 }
 
@@ -163,20 +171,27 @@ Result<void> Run(ValkeyModuleCtx* ctx, Journal* journal, const Match& match,
                  std::span<const types::DroppedKey> dropped) {
   auto reader = journal->log().Read(match.id, match.after);
   if (!reader) return reader.error();
-  Replay replay{reader->get(), dropped, 0, std::nullopt};
   if ((*reader)->bytes_total() != 0) ChangeReplicationId(ctx);
+  FollowReader(**reader);
   server::Engine& engine = server::Engine::Get();
   engine.set_replaying(true);
   MuteNativeEffects(true);
-  the_replay = &replay;
-  RunInNotification(ctx);
-  the_replay = nullptr;
+  std::optional<Error> failure;
+  {
+    ServingRefusals refusals(ctx);
+    Replay replay{reader->get(), dropped, &refusals, std::nullopt};
+    the_replay = &replay;
+    RunInNotification(ctx);
+    the_replay = nullptr;
+    failure = std::move(replay.failure);
+  }
   MuteNativeEffects(false);
   engine.set_replaying(false);
-  if (replay.failure) return *replay.failure;
+  if (failure) return *failure;
+  the_progress.percent = 100;
   for (const log::Found& found : journal->log().found()) {
     if (found.id != match.id) continue;
-    std::string line = "recovered: " + std::to_string(replay.applied) + " records applied";
+    std::string line = "recovered: " + std::to_string(the_progress.applied) + " records applied";
     if (found.torn_bytes != 0) {
       line += "; " + std::to_string(found.torn_bytes) +
               " bytes behind them were never known to be durable, and cut off";
@@ -228,6 +243,7 @@ Recovered Settle(ValkeyModuleCtx* ctx, Journal* journal, const std::string& why,
 
 void ReplayInNotification(ValkeyModuleCtx* ctx) {
   if (the_replay == nullptr) return;
+  the_replay->refusals->Begun();
   ReviveDropped(ctx, the_replay->dropped);
   if (const Result<void> done = ApplyAll(ctx, the_replay); !done)
     the_replay->failure = done.error();
@@ -253,6 +269,8 @@ Recovered Recover(ValkeyModuleCtx* ctx, Journal* journal, const std::string& dam
   FreeDropped(dropped);
   return why.empty() ? BeginNew(ctx, journal, rdb) : Settle(ctx, journal, why, rdb);
 }
+
+const Progress& RecoveryProgress() { return the_progress; }
 
 void StartAsReplica(Journal* journal) {
   FreeDropped(types::Limbo::Close());

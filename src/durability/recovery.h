@@ -5,6 +5,7 @@
 // the operator decides. Thread: main. Decision: docs/adr/0015.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "durability/journal.h"
@@ -22,6 +23,13 @@ struct Recovered {
 /// it was. `rdb` is the server's file.
 [[nodiscard]] Recovered Recover(ValkeyModuleCtx* ctx, Journal* journal, const std::string& damage,
                                 const std::string& rdb);
+
+/// How far the recovery of this process has come.
+struct Progress {
+  uint64_t applied = 0;    // Records of the log.
+  uint64_t percent = 100;  // Of its bytes.
+};
+[[nodiscard]] const Progress& RecoveryProgress();
 
 /// Of a node that starts as a replica: forgets what was found.
 void StartAsReplica(Journal* journal);

@@ -19,6 +19,7 @@ constexpr std::array<std::string_view, 8> kWords = {"position", "h1",     "h2", 
 constinit uint32_t broken = 0;
 constinit uint32_t delay_before_us = 0;
 constinit uint32_t delay_after_us = 0;
+constinit uint32_t delay_replay_us = 0;
 
 void Break(std::string_view word) {
   for (size_t i = 0; i < kWords.size(); ++i) {
@@ -47,6 +48,9 @@ void StartTestSwitches() {
     delay_before_us = static_cast<uint32_t>(std::strtoul(delays, &end, 10));
     if (*end == ',') delay_after_us = static_cast<uint32_t>(std::strtoul(end + 1, nullptr, 10));
   }
+  if (const char* const delay = std::getenv("FLASH_TEST_REPLAY_DELAY"); delay != nullptr) {
+    delay_replay_us = static_cast<uint32_t>(std::strtoul(delay, nullptr, 10));
+  }
 }
 
 bool IsBroken(Safeguard safeguard) {
@@ -55,5 +59,6 @@ bool IsBroken(Safeguard safeguard) {
 
 void DelayBeforeCommit() { Delay(delay_before_us); }
 void DelayAfterCommit() { Delay(delay_after_us); }
+void DelayReplay() { Delay(delay_replay_us); }
 
 }  // namespace flash::durability

@@ -2,7 +2,8 @@
 // would be noticed.
 //
 // FLASH_TEST_BREAK: words, separated by commas, each of which leaves out one safeguard.
-// FLASH_TEST_COMMIT_DELAY: "before,after": microseconds around each commit. Without the variables
+// FLASH_TEST_COMMIT_DELAY: "before,after": microseconds around each commit.
+// FLASH_TEST_REPLAY_DELAY: microseconds behind each record that is replayed. Without the variables
 // nothing of this costs more than a load. Thread: main.
 #pragma once
 
@@ -26,5 +27,6 @@ void StartTestSwitches();
 [[nodiscard]] bool IsBroken(Safeguard safeguard);
 void DelayBeforeCommit();
 void DelayAfterCommit();
+void DelayReplay();
 
 }  // namespace flash::durability

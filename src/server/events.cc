@@ -147,7 +147,7 @@ void OnCompletions(int /*fd*/, void* /*data*/, int /*mask*/) {
   constexpr uint32_t kNested = VALKEYMODULE_CTX_FLAGS_LUA | VALKEYMODULE_CTX_FLAGS_MULTI |
                                VALKEYMODULE_CTX_FLAGS_LOADING |
                                VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
-  const bool nested = (vk::ContextFlags(ctx) & kNested) != 0;
+  const bool nested = (vk::ContextFlags(ctx) & kNested) != 0 || Engine::Get().replaying();
   Turn(ctx, nested ? BlockPool::Deliver::kQueueOnly : BlockPool::Deliver::kCallbacks);
 }
 
@@ -316,7 +316,7 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
 
 void NoteNothingLoads(ValkeyModuleCtx* ctx) {
   Engine& engine = Engine::Get();
-  if (engine.state() != ModuleState::kRecovering) return;
+  if (engine.state() != ModuleState::kRecovering || engine.replaying()) return;
   constexpr uint32_t kLoads = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
   if ((vk::ContextFlags(ctx) & kLoads) != 0) return;
   RunFirst(ctx);

@@ -190,6 +190,8 @@ void AddLog(Fields& fields, const LogFigures& log) {
   fields.Add("wal_durable_lsn", log.durable_lsn);
   fields.Add("wal_base", log.base);
   fields.Add("wal_trouble", log.trouble.empty() ? "none" : log.trouble.c_str());
+  fields.Add("wal_recovered_records", log.recovered_records);
+  fields.Add("wal_recovery_percent", log.recovery_percent);
 }
 
 void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {

@@ -24,6 +24,9 @@ struct LogFigures {
   const char* base = "none";
   /// Why it cannot be written or cannot grow; empty if it can.
   std::string trouble;
+  /// By the recovery at start: records applied, and how much of the log was read.
+  uint64_t recovered_records = 0;
+  uint64_t recovery_percent = 100;
 };
 /// Asked for each INFO, but not for crash reports. Once; at load.
 using LogFigureSource = LogFigures (*)();

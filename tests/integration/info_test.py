@@ -103,7 +103,7 @@ def test_a_fresh_server(raw):
                 "flash_io_transfer_threads", "flash_block_table_bytes",
                 "flash_cache_policy_bytes",
                 "flash_demotion_effective_batch", "flash_demotion_tick_last_us",
-                "flash_demotion_tick_max_us"}
+                "flash_demotion_tick_max_us", "flash_wal_recovery_percent"}
     for name in set(fields) - words - standing:
         assert float(fields[name]) == 0, name
     for name in ("flash_storage_reserved_bytes", "flash_segments_free", "flash_io_buffer_bytes",

@@ -1,0 +1,90 @@
+// serving_refusals.cc: see serving_refusals.h.
+//
+// Thread: main.
+#include "durability/serving_refusals.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+#include <string_view>
+
+#include "vk/call_reply.h"
+#include "vk/string.h"
+
+namespace flash::durability {
+namespace {
+
+/// What a connection needs before anything else, and what says nothing of keys.
+constexpr std::array<std::string_view, 6> kServed = {
+    "auth", "hello", "quit", "reset", "flash.debug.state", "flash.debug.info"};
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+void Replace(ValkeyModuleCommandFilterCtx* command, int at, std::string_view text) {
+  ValkeyModule_CommandFilterArgReplace(command, at, vk::String::Copy(text).Release());
+}
+
+/// As while the server itself loads: what is in RAM is not all.
+void SaveNothing(ValkeyModuleCommandFilterCtx* command) {
+  bool says = false;
+  for (int i = 1; i < ValkeyModule_CommandFilterArgsCount(command); ++i) {
+    const std::string word = Lower(vk::TextOf(ValkeyModule_CommandFilterArgGet(command, i)));
+    if (word == "save") Replace(command, i, "NOSAVE");
+    says = says || word == "save" || word == "nosave" || word == "abort";
+  }
+  if (!says) ValkeyModule_CommandFilterArgInsert(command, 1, vk::String::Copy("NOSAVE").Release());
+}
+
+void OnCommand(ValkeyModuleCommandFilterCtx* command) {
+  const std::string name = Lower(vk::TextOf(ValkeyModule_CommandFilterArgGet(command, 0)));
+  if (std::find(kServed.begin(), kServed.end(), name) != kServed.end()) return;
+  if (name == "shutdown") return SaveNothing(command);
+  Replace(command, 0, name == "info" ? "FLASH.DEBUG.INFO" : "FLASH.DEBUG.RECOVERING");
+}
+
+constexpr const char* kThreshold = "busy-reply-threshold";
+
+}  // namespace
+
+ServingRefusals::ServingRefusals(ValkeyModuleCtx* ctx)
+    : ctx_(ctx),
+      filter_(ValkeyModule_RegisterCommandFilter(ctx, OnCommand, VALKEYMODULE_CMDFILTER_NOSELF)) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", kThreshold));
+  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return;
+  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
+  size_t bytes = 0;
+  const char* const text =
+      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
+  if (text == nullptr) return;
+  threshold_.assign(text, bytes);
+  SetThreshold("1");
+}
+
+ServingRefusals::~ServingRefusals() {
+  Begun();
+  if (filter_ != nullptr) ValkeyModule_UnregisterCommandFilter(ctx_, filter_);
+}
+
+void ServingRefusals::Begun() {
+  if (threshold_.empty()) return;
+  SetThreshold(threshold_.c_str());
+  threshold_.clear();
+}
+
+void ServingRefusals::Serve(ValkeyModuleCtx* ctx) {
+  ValkeyModule_Yield(ctx, VALKEYMODULE_YIELD_FLAG_CLIENTS,
+                     "valkey-flash is recovering its data; try again later");
+}
+
+void ServingRefusals::SetThreshold(const char* value) {
+  const vk::CallReply reply(ValkeyModule_Call(ctx_, "CONFIG", "ccc", "SET", kThreshold, value));
+  // Refused: connections wait for as long as it says.
+}
+
+}  // namespace flash::durability
