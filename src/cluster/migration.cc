@@ -10,6 +10,7 @@
 
 #include "dispatch/context.h"
 #include "server/engine.h"
+#include "types/save_support.h"
 #include "types/type_registry.h"
 #include "vk/call_reply.h"
 #include "vk/key.h"
@@ -141,7 +142,14 @@ bool Migration::MayGo(ValkeyModuleCtx* ctx) {
 
 bool Migration::ReadAhead(ValkeyModuleCtx* ctx) {
   blocks::BlockPool& pool = Engine::Get().pool();
-  const std::vector<BlockId> cold = ColdBlocks(Look(ctx, request_.keys[next_].get()));
+  const Found found = Look(ctx, request_.keys[next_].get());
+  if (found.type != nullptr) {
+    std::vector<BlockId> all;
+    found.type->append_blocks(found.value, &all);
+    next_is_cold_ = types::AreMostlyCold(all);
+  }
+  if (waits_here_) return false;
+  const std::vector<BlockId> cold = ColdBlocks(found);
   const uint64_t bytes = BytesOf(cold);
   const server::Settings& settings = Engine::Get().settings();
   // Larger ones are read by the transfer itself, in large portions past the cache.
@@ -181,6 +189,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);
   const uint64_t bytes = BytesOf(blocks);
   const dispatch::Context::ServersOwn servers_own;
+  const types::ColdDump cold_dump(next_is_cold_);
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
   if (reply.is_error()) {
     ++Counters().keys_rejected;
@@ -210,7 +219,8 @@ bool Migration::Step(ValkeyModuleCtx* ctx) {
   if (!waits_here_ && Engine::Get().clock().NowUs() < free_from_us_) return false;
   if (!ahead_) {
     ahead_ = true;
-    if (!waits_here_ && ReadAhead(ctx)) return false;
+    next_is_cold_ = false;
+    if (ReadAhead(ctx)) return false;
   }
   if (pins_.started() && !pins_.ready()) return false;
   if (pins_.started() && !pins_.outcome()) {

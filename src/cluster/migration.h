@@ -60,8 +60,9 @@ class Migration : public std::enable_shared_from_this<Migration> {
   blocks::Fetch pins_;
   size_t next_ = 0;
   size_t moved_ = 0;
-  bool asked_ = false;  // The target's answer was looked at.
-  bool ahead_ = false;  // The next key was read ahead, or need not be.
+  bool asked_ = false;         // The target's answer was looked at.
+  bool ahead_ = false;         // The next key was read ahead, or need not be.
+  bool next_is_cold_ = false;  // As it was before it was read ahead.
   bool waits_here_ = false;
   bool done_ = false;
   uint64_t began_us_ = 0;

@@ -5,6 +5,7 @@
 
 #include "base/varint.h"
 #include "server/engine.h"
+#include "types/loading.h"
 #include "types/value_table.h"
 #include "vk/string.h"
 
@@ -67,7 +68,9 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
     return FailLoad(io, spec.name,
                     "encoding " + std::to_string(encoding) + " comes from a newer valkey-flash");
   }
-  const uint64_t count = ValkeyModule_LoadUnsigned(io);
+  uint64_t count = ValkeyModule_LoadUnsigned(io);
+  const LoadingCold cold(count == kColdMark);
+  if (count == kColdMark) count = ValkeyModule_LoadUnsigned(io);
   if (ValkeyModule_IsIOError(io) != 0) return nullptr;
   if (count == kUnreadableCount) {
     return FailLoad(io, spec.name, "it could not be read from flash when it was saved");
@@ -83,6 +86,11 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
 void SaveCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, uint64_t word) {
   if (const BlockId id = OnlyBlockOf(word); id != kNoBlock && SaveReference(io, id)) return;
   const uint64_t count = Collection(server::TheEnv(), spec.kind, &word).size();
+  if (IsDump()) {
+    std::vector<BlockId> ids;
+    AppendBlocksOf(spec.kind, word, &ids);
+    if (IsDumpOfCold(ids)) ValkeyModule_SaveUnsigned(io, kColdMark);
+  }
   // The count goes out only when the first leaf is at hand, so that the mark can stand in its
   // place.
   bool started = false;
@@ -211,6 +219,7 @@ uint64_t UnpackLeaf(const CollectionTypeSpec& spec, ValkeyModuleIO* io, Bytes pa
     FailLoad(io, spec.name, "it is damaged: impossible number of elements");
     return 0;
   }
+  const LoadingCold cold(true);  // The table holds what was cold.
   ChunkReader reader(packed);
   return spec.load(io, &reader, *count);
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "server/engine.h"
 #include "server/events.h"
@@ -23,6 +24,8 @@ constexpr uint64_t kTellEveryUs = 10'000'000;
 constexpr uint64_t kHeldShare = 8;
 constexpr uint64_t kHeldBytesMin = 256 * kKiB;
 constexpr uint64_t kHeldBytesMax = 16 * kMiB;
+
+constinit bool loading_cold = false;
 
 bool FitsBeyond(uint64_t bytes) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
@@ -54,6 +57,10 @@ Result<void> AwaitRoomToLoad(uint64_t bytes, const blocks::BlockPool::Attempt& a
   return outcome;
 }
 
+LoadingCold::LoadingCold(bool cold) : before_(std::exchange(loading_cold, cold)) {}
+LoadingCold::~LoadingCold() { loading_cold = before_; }
+bool LoadingCold::Now() { return loading_cold; }
+
 bool MustLoad(uint64_t bytes) {
   if (server::DataLoads()) return FitsBeyond(bytes);
   // A replica that clients may write to cannot be told from its primary's stream here.
@@ -73,7 +80,7 @@ Result<BlockId> LoadPlacer::Place(Bytes payload, values::Family* family) {
     return admitted;
   };
   const auto place = [&]() -> Result<void> {
-    if (place_hot()) return {};
+    if (!LoadingCold::Now() && place_hot()) return {};
     const Result<BlockId> created = pool.CreateCold(payload, family);
     if (created) {
       id = *created;

@@ -22,6 +22,20 @@ namespace flash::types {
 inline constexpr const char* kNoRoomToLoad =
     "the cache and the flash file are full (flash.capacity-bytes)";
 
+/// The value that is loaded while one of these lives was cold where it was written: its blocks go
+/// straight to flash if there is a tier with room.
+class LoadingCold {
+ public:
+  explicit LoadingCold(bool cold);
+  LoadingCold(const LoadingCold&) = delete;
+  LoadingCold& operator=(const LoadingCold&) = delete;
+  ~LoadingCold();
+  [[nodiscard]] static bool Now();
+
+ private:
+  bool before_;
+};
+
 /// May `bytes` stay in RAM beyond the bound, where neither cache nor tier has room? A replica
 /// applies what its primary has acknowledged. And how much a tier holds depends a little on the
 /// order in which it is filled: while data loads, up to an eighth of the capacity (at most the
@@ -30,7 +44,8 @@ inline constexpr const char* kNoRoomToLoad =
 [[nodiscard]] bool MustLoad(uint64_t bytes);
 
 /// Places the blocks of a value that is loaded: hot while there is room, else straight to flash,
-/// waiting for it; in RAM beyond the bound where MustLoad says so.
+/// waiting for it, or the other way round for one that was cold; in RAM beyond the bound where
+/// MustLoad says so.
 class LoadPlacer final : public values::BlockPlacer {
  public:
   /// `must`: what is placed was acknowledged once, and stays in RAM beyond the bound in any case.

@@ -25,6 +25,7 @@ constexpr size_t kPiecesTogether = 8;
 
 struct SaveState {
   pid_t server_pid = 0;
+  bool cold_dump = false;
   bool synchronous_save = false;  // SAVE, DEBUG RELOAD or the save at shutdown.
   std::optional<Error> failure;   // Of that one: no use to go on reading.
 };
@@ -77,6 +78,22 @@ Result<void> StartSaveSupport(ValkeyModuleCtx* ctx) {
   }
   return {};
 }
+
+bool IsDump() { return !InForkedChild() && !state.synchronous_save; }
+
+bool AreMostlyCold(std::span<const BlockId> ids) {
+  const blocks::BlockPool& pool = server::Engine::Get().pool();
+  const auto hot =
+      std::count_if(ids.begin(), ids.end(), [&](BlockId id) { return pool.IsHot(id); });
+  return 2 * static_cast<size_t>(hot) < ids.size();
+}
+
+bool IsDumpOfCold(std::span<const BlockId> ids) {
+  return IsDump() && !ids.empty() && (state.cold_dump || AreMostlyCold(ids));
+}
+
+ColdDump::ColdDump(bool cold) { state.cold_dump = cold; }
+ColdDump::~ColdDump() { state.cold_dump = false; }
 
 bool InForkedChild() { return getpid() != state.server_pid; }
 

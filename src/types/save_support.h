@@ -46,6 +46,28 @@ namespace flash::types {
 [[nodiscard]] Result<void> ForEachPieceForSave(std::span<const BlockId> ids,
                                                const std::function<void(Bytes)>& visit);
 
+/// Ahead of a value in a DUMP payload: it was cold, and is to be cold where it is restored.
+inline constexpr uint64_t kColdMark = UINT64_MAX - 3;
+
+/// Is what is being written a DUMP payload, or MIGRATE's?
+[[nodiscard]] bool IsDump();
+
+/// The same, of a value with these blocks, most of which are on flash only, or were before they
+/// were read for this (ColdDump).
+[[nodiscard]] bool IsDumpOfCold(std::span<const BlockId> ids);
+
+/// While one lives, payloads are of a value that was cold, whatever was read meanwhile.
+class ColdDump {
+ public:
+  explicit ColdDump(bool cold);
+  ColdDump(const ColdDump&) = delete;
+  ColdDump& operator=(const ColdDump&) = delete;
+  ~ColdDump();
+};
+
+/// Most of these blocks are on flash only. Of none: no.
+[[nodiscard]] bool AreMostlyCold(std::span<const BlockId> ids);
+
 /// Makes the save in progress fail. In a child: logs and exits with status 1, without a return. In
 /// the server: logs and removes the temporary file of a SAVE; the caller then writes a mark that no
 /// loader accepts. Fork-safe.

@@ -50,7 +50,7 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
     return admitted;
   };
   const auto append = [&] {
-    if (!prefer_flash && append_hot()) return Result<void>();
+    if (!prefer_flash && !LoadingCold::Now() && append_hot()) return Result<void>();
     Result<void> appended = builder->AppendCold(piece);
     // With a full tier, RAM is the only place: perhaps something can still leave it.
     return appended || appended.code() == Code::kBusy ? appended : append_hot();
@@ -145,7 +145,9 @@ void* RdbLoad(ValkeyModuleIO* io, int encoding_version) noexcept {
                            std::to_string(kEncodingVersion));
     return nullptr;
   }
-  const uint64_t length = ValkeyModule_LoadUnsigned(io);
+  uint64_t length = ValkeyModule_LoadUnsigned(io);
+  const LoadingCold cold(length == kColdMark);
+  if (length == kColdMark) length = ValkeyModule_LoadUnsigned(io);
   if (ValkeyModule_IsIOError(io) != 0) return nullptr;
   if (length == kUnreadableMark) {
     LogLoadFailure(io, "a flashstr1 value could not be read from flash when it was saved");
@@ -230,9 +232,18 @@ void SaveBuffer(ValkeyModuleIO* io, Bytes bytes) {
   }
 }
 
+void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
+  server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
+}
+
 void RdbSave(ValkeyModuleIO* io, void* pointer) noexcept {
   const StringValue value = StringValue::FromPointer(pointer);
   if (const BlockId id = OnlyBlockOf(pointer); id != kNoBlock && SaveReference(io, id)) return;
+  if (IsDump()) {
+    std::vector<BlockId> ids;
+    AppendBlocks(pointer, &ids);
+    if (IsDumpOfCold(ids)) ValkeyModule_SaveUnsigned(io, kColdMark);
+  }
   // The length goes out only when the first block is at hand, so that the mark can stand in its
   // place.
   bool started = false;
@@ -322,10 +333,6 @@ void* Copy(ValkeyModuleKeyOptCtx* ctx, const void* pointer) noexcept {
 size_t MemoryUsage(ValkeyModuleKeyOptCtx* /*ctx*/, const void* pointer,
                    size_t /*samples*/) noexcept {
   return server::TheStrings().RamBytes(StringValue::FromPointer(pointer));
-}
-
-void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
-  server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
 }
 
 void* Freeze(const void* pointer) {

@@ -25,8 +25,7 @@ def leave(node):
 
 @pytest.mark.slow
 def test_a_cluster_leaves_primaries_first_and_loses_nothing(server):
-    """docs/leaving.md: drain the primaries, wait for the replicas, restart replicas, then primaries.
-    """
+    """docs/leaving.md: drain primaries, wait for replicas, restart replicas, then primaries."""
     cluster = Cluster(server, settings={**SMALL, "flash.replica-tier-enabled": "yes"})
     tags = {}
     for n in range(2000):

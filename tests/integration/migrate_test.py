@@ -84,6 +84,35 @@ def test_cold_values_of_every_shape_move(server):
     assert migrate(source, target, "string") == b"NOKEY"
 
 
+def test_cold_keys_arrive_cold_and_hot_ones_hot(server):
+    """The target's cache has room for all of it. The server's own MIGRATE alike, and DUMP."""
+    tier = {**TIER, "flash.cache-size-bytes": "64mb", "flash.capacity-bytes": "256mb"}
+    source, target = server(tier), server(tier)
+    keys = [key for key in fill(source) if key != b"inline"]  # That one is never cold.
+    before = digests(source, keys)
+    for here, there in ((source, target), (target, source)):
+        assert number(here, "tiered_keys") == len(keys)
+        if here is source:
+            assert migrate(here, there, "", "KEYS", *keys) == b"OK"
+        else:
+            here.call("MIGRATE", "127.0.0.1", there.port, "", 0, 10_000, "KEYS", *keys)
+        assert number(there, "tiered_keys") == len(keys)
+        assert number(there, "blocks_hot_dirty") + number(there, "blocks_hot_clean") == 0
+    for key in keys:
+        payload = source.call("DUMP", key)
+        source.call("DEL", key)
+        source.call("RESTORE", key, 0, payload)
+    assert number(source, "tiered_keys") == len(keys)
+    assert digests(source, keys) == before  # Which reads, and leaves them cold.
+    for key in keys:
+        words = {b"string": ["FLASH.GET"], b"rope": ["FLASH.GET"], b"hash": ["FLASH.HGETALL"],
+                 b"list": ["FLASH.LRANGE", 0, -1], b"zset": ["FLASH.ZRANGE", 0, -1]}[key]
+        source.call(words[0], key, *words[1:])
+    assert migrate(source, target, "", "KEYS", *keys) == b"OK"
+    assert number(target, "tiered_keys") == 0
+    assert digests(target, keys) == before
+
+
 @pytest.mark.parametrize("way", ["multi", "script"])
 def test_where_clients_cannot_wait(server, way):
     source, target = server(TIER), server(TIER)
