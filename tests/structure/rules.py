@@ -27,7 +27,8 @@ _BELOW = {
 _ENGINE = ["values"]
 _OTHER_FOLDERS = {"bench/bare": ["vk"], "tests/support": ["blocks"], "tests/log_sim": ["log"],
                   "tests/sim": _ENGINE, "tests/fuzz": _ENGINE + ["log"],
-                  "bench": _ENGINE, "tools/flash-sizer": ["base"]}
+                  "bench": _ENGINE, "tools/flash-sizer": ["base"], "tools/flash-bench": ["base"],
+                  "tools/common": ["base"]}
 
 LINES_MAX = 500
 WIDTH_MAX = 100
@@ -107,7 +108,7 @@ def check_includes(name, text):
                 if name.startswith("src/") and not name.endswith("_test.cc"):
                     yield number, "include-graph", "only tests may include tests/support"
             elif top == "tools":
-                if not target.startswith(folder_of(name) + "/"):
+                if not target.startswith((folder_of(name) + "/", "tools/common/")):
                     yield number, "include-graph", f"{target} belongs to its program alone"
             elif top not in _BELOW and not target.startswith("bench/"):
                 yield number, "include-graph", f"{target}: name it <layer>/<file> from src/"

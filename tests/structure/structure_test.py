@@ -65,7 +65,7 @@ CLEAN = [
     ("src/base/x.cc", SOURCE + "int big = 1'000'000; char c = '\"'; const char* s = \"throw\";\n"),
     ("src/base/x.cc", SOURCE + "// raw new: the constructor is private\nreturn P(new T);\n"),
     ("src/base/x.cc", SOURCE + "using namespace std::chrono_literals;\n"),
-    ("tools/flash-sizer/x.cc", SOURCE + '#include "base/result.h"\n#include "tools/flash-sizer/url.h"\n'),
+    ("tools/flash-sizer/x.cc", SOURCE + '#include "base/result.h"\n#include "tools/common/url.h"\n'),
     ("src/io/x.cc", SOURCE + "std::mutex mutex_;\n"),
     ("src/base/x.cc", SOURCE + "// " + "x" * 97 + "\n"),
     ("docs/x.md", "x" * 500 + " $HOME/a ~/home/b/c\n"),

@@ -9,11 +9,11 @@
 #include <functional>
 #include <map>
 
-#include "tools/flash-sizer/text.h"
+#include "tools/common/text.h"
 #include "tools/flash-sizer/tier_cost.h"
 #include "tools/flash-sizer/verdict.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr std::array<const char*, kKinds> kKindNames{"string",       "hash",        "list",
@@ -315,4 +315,4 @@ Report Analyse(const Sample& sample, const AnalysisOptions& options) {
   return Analyst(sample, options).Do();
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

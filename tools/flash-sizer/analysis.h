@@ -11,7 +11,7 @@
 #include "tools/flash-sizer/report.h"
 #include "tools/flash-sizer/sample.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 struct AnalysisOptions {
   uint32_t cold_after_sec = 3600;  ///< LRU: idle at least so long is cold.
@@ -24,4 +24,4 @@ struct AnalysisOptions {
 
 [[nodiscard]] Report Analyse(const Sample& sample, const AnalysisOptions& options);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

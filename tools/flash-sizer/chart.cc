@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tools/flash-sizer/text.h"
+#include "tools/common/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr double kLineWidth = 480;  // Two of them stand side by side.
@@ -167,4 +167,4 @@ std::vector<double> RoundSteps(double max) {
   return steps;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

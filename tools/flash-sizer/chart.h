@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 struct Tick {
   double at = 0;
@@ -66,4 +66,4 @@ struct BarChart {
 /// Round numbers from 0 to at least `max`, about five.
 [[nodiscard]] std::vector<double> RoundSteps(double max);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

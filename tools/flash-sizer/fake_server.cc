@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "tools/flash-sizer/scan_order.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 Reply Integer(int64_t number) {
@@ -174,4 +174,4 @@ SamplerOptions FakeRun(uint64_t keys_max, uint64_t seed) {
   return options;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

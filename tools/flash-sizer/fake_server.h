@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
 #include "tools/flash-sizer/sampler.h"
 #include "tools/flash-sizer/scan_order.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 struct FakeKey {
   std::string name;
@@ -73,4 +73,4 @@ class FakeServer {
 /// Options of a run against a fake server: a clock that stands still, no pauses.
 [[nodiscard]] SamplerOptions FakeRun(uint64_t keys_max, uint64_t seed);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -6,12 +6,12 @@
 #include <array>
 #include <cmath>
 
+#include "tools/common/text.h"
 #include "tools/flash-sizer/chart.h"
 #include "tools/flash-sizer/html_style.h"
 #include "tools/flash-sizer/render.h"
-#include "tools/flash-sizer/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr size_t kBarLabelBytesMax = 22;
@@ -235,4 +235,4 @@ std::string Html(const Report& report) {
   return html;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

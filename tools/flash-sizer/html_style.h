@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 inline constexpr std::string_view kStyle = R"css(
 :root { color-scheme: light dark;
@@ -72,4 +72,4 @@ svg { display: block; width: 100%; height: auto; } .bars svg { min-width: 680px;
 footer { color: var(--quiet); font-size: 13px; }
 )css";
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -7,7 +7,7 @@
 
 #include "tools/flash-sizer/render.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 using Value = nlohmann::ordered_json;
@@ -117,4 +117,4 @@ std::string Json(const Report& report) {
   return root.dump(2, ' ', false, Value::error_handler_t::replace) + "\n";
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

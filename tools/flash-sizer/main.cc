@@ -9,13 +9,13 @@
 #include <ctime>
 #include <fstream>
 
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
+#include "tools/common/text.h"
 #include "tools/flash-sizer/options.h"
 #include "tools/flash-sizer/render.h"
 #include "tools/flash-sizer/sampler.h"
-#include "tools/flash-sizer/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 std::atomic<bool> stop_requested{false};
@@ -145,12 +145,12 @@ ExitCode Run(Options& options) {
 }
 
 }  // namespace
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer
 
 int main(int argc, char** argv) {
-  using flash::sizer::ExitCode;
-  auto parsed = flash::sizer::ParseCommandLine(argc, argv);
+  using flash::tools::sizer::ExitCode;
+  auto parsed = flash::tools::sizer::ParseCommandLine(argc, argv);
   if (!parsed.run) return static_cast<int>(parsed.code);
-  flash::sizer::CatchSignals();
-  return static_cast<int>(flash::sizer::Run(parsed.options));
+  flash::tools::sizer::CatchSignals();
+  return static_cast<int>(flash::tools::sizer::Run(parsed.options));
 }

@@ -1,10 +1,10 @@
 // markdown.cc: the report as Markdown that reads well unrendered too; see render.h.
 //
 // Text of keys and servers is escaped where it is put in. Thread: any.
+#include "tools/common/text.h"
 #include "tools/flash-sizer/render.h"
-#include "tools/flash-sizer/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 void AppendLines(const std::vector<Line>& lines, std::string& out) {
@@ -74,4 +74,4 @@ std::string Markdown(const Report& report) {
   return out;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

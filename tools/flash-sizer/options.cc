@@ -8,9 +8,9 @@
 #include <cstdlib>
 #include <random>
 
-#include "tools/flash-sizer/duration.h"
+#include "tools/common/duration.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr const char* kAbout =
@@ -146,4 +146,4 @@ ParsedCommandLine ParseCommandLine(int argc, char** argv) {
   return parsed;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -5,11 +5,11 @@
 
 #include <string>
 
+#include "tools/common/transport.h"
 #include "tools/flash-sizer/analysis.h"
 #include "tools/flash-sizer/sampler.h"
-#include "tools/flash-sizer/transport.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// What the process ends with; docs/sizing.md lists them.
 enum class ExitCode : int {
@@ -42,4 +42,4 @@ struct ParsedCommandLine {
 /// Prints help to standard output, and what is wrong to standard error.
 [[nodiscard]] ParsedCommandLine ParseCommandLine(int argc, char** argv);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr double kRateMin = 50;
@@ -43,4 +43,4 @@ void Pace::Took(uint64_t commands, uint64_t us) {
   usual_us_ += (taken_us - usual_us_) / 16;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 class Pace {
  public:
@@ -38,4 +38,4 @@ class Pace {
   uint64_t slowdowns_ = 0;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -4,15 +4,15 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
-#include "tools/flash-sizer/duration.h"
+#include "tools/common/duration.h"
+#include "tools/common/url.h"
 #include "tools/flash-sizer/pace.h"
 #include "tools/flash-sizer/prefixes.h"
 #include "tools/flash-sizer/scan_order.h"
 #include "tools/flash-sizer/server_facts.h"
 #include "tools/flash-sizer/tier_cost.h"
-#include "tools/flash-sizer/url.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 TEST(Url, IsTakenApart) {
@@ -140,4 +140,4 @@ TEST(TierCost, AgreesWithWhatWasMeasured) {
 }
 
 }  // namespace
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cctype>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr size_t kPartBytesMax = 40;
@@ -62,4 +62,4 @@ std::string PrefixOf(std::string_view name, const PrefixRule& rule) {
   return prefix.empty() ? std::string(kNoPrefix) : prefix + "*";
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

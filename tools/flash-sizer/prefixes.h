@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 struct PrefixRule {
   std::string delimiters = ":";  ///< Any of these characters ends a part.
@@ -21,4 +21,4 @@ inline constexpr std::string_view kNoPrefix = "(no prefix)";
 
 [[nodiscard]] std::string PrefixOf(std::string_view name, const PrefixRule& rule);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

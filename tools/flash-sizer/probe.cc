@@ -6,7 +6,7 @@
 #include <charconv>
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 Kind KindOfType(std::string_view type) {
@@ -133,4 +133,4 @@ void Probe::Take(std::span<const std::string> names, std::span<const Reply> repl
   }
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

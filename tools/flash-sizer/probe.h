@@ -12,11 +12,11 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
 #include "tools/flash-sizer/pace.h"
 #include "tools/flash-sizer/sample.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// How types are found out, best first.
 enum class TypeSource : uint8_t { kType, kEncoding, kNone };
@@ -62,4 +62,4 @@ class Probe {
   uint64_t vanished_keys_ = 0;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

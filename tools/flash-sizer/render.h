@@ -8,7 +8,7 @@
 
 #include "tools/flash-sizer/report.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 [[nodiscard]] std::string Markdown(const Report& report);
 [[nodiscard]] std::string Html(const Report& report);
@@ -33,4 +33,4 @@ struct Line {
 /// The lines of "what to buy".
 [[nodiscard]] std::vector<Line> SizingLines(const Report& report);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

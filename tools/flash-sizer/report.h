@@ -12,7 +12,7 @@
 #include "tools/flash-sizer/sample.h"
 #include "tools/flash-sizer/statistics.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// Keys of one type or prefix.
 struct GroupRow {
@@ -92,4 +92,4 @@ struct Report {
   std::vector<std::string> reasons;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

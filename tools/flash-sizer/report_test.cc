@@ -11,12 +11,12 @@
 #include <sstream>
 
 #include "base/random.h"
+#include "tools/common/text.h"
 #include "tools/flash-sizer/analysis.h"
 #include "tools/flash-sizer/fake_server.h"
 #include "tools/flash-sizer/render.h"
-#include "tools/flash-sizer/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 /// A shop: sessions that are mostly over, carts, a catalogue that is in use, counters too small to
@@ -140,4 +140,4 @@ TEST(Text, IsShort) {
 }
 
 }  // namespace
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// What a key holds, as far as it matters for tiering.
 enum class Kind : uint8_t {
@@ -76,4 +76,4 @@ struct Sample {
   bool interrupted = false;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

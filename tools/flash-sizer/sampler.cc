@@ -11,7 +11,7 @@
 #include "tools/flash-sizer/server_facts.h"
 #include "tools/flash-sizer/stratum_scan.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 /// Keys that a stratum gets at least, however small it is beside the others: below, its variance
@@ -219,4 +219,4 @@ Result<SamplerOutcome> TakeSample(const SamplerOptions& options, const Connect& 
   return Run(options, connect).Do();
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

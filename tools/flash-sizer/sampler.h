@@ -13,12 +13,12 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
+#include "tools/common/url.h"
 #include "tools/flash-sizer/pace.h"
 #include "tools/flash-sizer/sample.h"
-#include "tools/flash-sizer/url.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// Opens a connection that has authenticated and selected `database`.
 using Connect =
@@ -48,4 +48,4 @@ struct SamplerOutcome {
 [[nodiscard]] Result<SamplerOutcome> TakeSample(const SamplerOptions& options,
                                                 const Connect& connect);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

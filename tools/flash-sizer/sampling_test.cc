@@ -13,7 +13,7 @@
 #include "tools/flash-sizer/sampler.h"
 #include "tools/flash-sizer/scan_order.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 // Fewer under sanitizers, which make each several times as long: they look for other faults.
@@ -241,4 +241,4 @@ TEST(Sampling, OfNoKeysGivesAReport) {
 }
 
 }  // namespace
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -3,7 +3,7 @@
 // Source: the cluster specification (hash tags, CRC16/XMODEM).
 #include "tools/flash-sizer/scan_order.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr unsigned kSlotBits = 14;
@@ -57,4 +57,4 @@ bool CursorForm::AtEnd(uint64_t begin, uint64_t returned) const {
   return per_slot_ && (returned & (kSlots - 1)) != (begin & (kSlots - 1));
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -12,7 +12,7 @@
 #include <optional>
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 inline constexpr uint32_t kSlots = 16384;
 
@@ -51,4 +51,4 @@ class CursorForm {
   bool per_slot_;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 uint64_t NumberAtStart(std::string_view text) {
@@ -103,4 +103,4 @@ Result<Topology> AskTopology(Client& client, const Endpoint& here) {
   return topology;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

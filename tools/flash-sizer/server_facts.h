@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "base/result.h"
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
+#include "tools/common/url.h"
 #include "tools/flash-sizer/sample.h"
-#include "tools/flash-sizer/url.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// One INFO reply.
 struct Info {
@@ -47,4 +47,4 @@ struct Topology {
 /// Errors: those of the connection only.
 [[nodiscard]] Result<Topology> AskTopology(Client& client, const Endpoint& here);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

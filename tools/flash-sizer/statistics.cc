@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr double kNormalQuantile = 1.959963984540054;
@@ -125,4 +125,4 @@ ShareEstimate EstimateShare(const std::vector<Observation>& observations, const 
   return estimate;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 /// A number and the interval that covers the truth in 95 of 100 samplings.
 struct Range {
@@ -51,4 +51,4 @@ struct ShareEstimate {
 [[nodiscard]] ShareEstimate EstimateShare(const std::vector<Observation>& observations,
                                           const Design& design);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr double kZ = 1.959963984540054;
@@ -109,4 +109,4 @@ TEST(EstimateShare, StrataAreHeldApart) {
 }
 
 }  // namespace
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

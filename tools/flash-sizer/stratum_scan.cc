@@ -10,7 +10,7 @@
 #include <span>
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr uint32_t kPassCount = 200;       // Keys per SCAN of a whole pass.
@@ -218,4 +218,4 @@ double StratumScan::Progress() const {
                   std::max(by_pass, static_cast<double>(taken_) / static_cast<double>(wanted_)));
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -19,7 +19,7 @@
 #include "tools/flash-sizer/sample.h"
 #include "tools/flash-sizer/scan_order.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 class StratumScan {
  public:
@@ -90,4 +90,4 @@ class StratumScan {
   std::unordered_set<uint64_t> seen_;  // Hashes of names: SCAN may return a key twice.
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr uint64_t kNativeOverheadBytes = 56;  // MEMORY USAGE of a string, less name and value.
@@ -63,4 +63,4 @@ double FlashBytes(const KeySample& key) {
   return payload + kRecordBytes * std::ceil(payload / kRecordPayloadBytes);
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -9,7 +9,7 @@
 
 #include "tools/flash-sizer/sample.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 inline constexpr uint64_t kTierBytesMin = 64;    ///< Smaller values stay in RAM.
 inline constexpr double kHotKeyExtraBytes = 40;  ///< RAM of a hot key above the native one's.
@@ -31,4 +31,4 @@ inline constexpr double kLiveShare = 0.77;       ///< Of the capacity; fuller me
 /// Flash for its value, without compression.
 [[nodiscard]] double FlashBytes(const KeySample& key);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "tools/flash-sizer/text.h"
+#include "tools/common/text.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 constexpr double kEffectiveSizeMin = 100;
@@ -117,4 +117,4 @@ void Judge(Report& report) {
   ExplainFixed(report);
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

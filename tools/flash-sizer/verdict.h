@@ -5,7 +5,7 @@
 
 #include "tools/flash-sizer/report.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 
 inline constexpr double kSavedShareMin = 0.2;                 ///< Less is not worth another layer.
 inline constexpr double kRamBytesMin = 1024.0 * 1024 * 1024;  ///< Less fits into any machine.
@@ -14,4 +14,4 @@ inline constexpr double kRamBytesMin = 1024.0 * 1024 * 1024;  ///< Less fits int
 /// makes them doubtful.
 void Judge(Report& report);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

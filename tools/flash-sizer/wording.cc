@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tools/common/text.h"
 #include "tools/flash-sizer/render.h"
-#include "tools/flash-sizer/text.h"
 #include "tools/flash-sizer/tier_cost.h"
 
-namespace flash::sizer {
+namespace flash::tools::sizer {
 namespace {
 
 std::string ServerText(const ServerFacts& server) {
@@ -166,4 +166,4 @@ std::vector<std::string> MethodText(const Report& report) {
   return text;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools::sizer

@@ -1,13 +1,13 @@
 // text.cc: see text.h.
 //
 // Numbers keep three digits, percentages one decimal. Thread: any.
-#include "tools/flash-sizer/text.h"
+#include "tools/common/text.h"
 
 #include <array>
 #include <cmath>
 #include <cstdio>
 
-namespace flash::sizer {
+namespace flash::tools {
 namespace {
 
 /// Three digits, whatever the size.
@@ -109,4 +109,4 @@ std::string MarkdownEscaped(std::string_view text) {
   });
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 class Socket {
  public:
@@ -37,4 +37,4 @@ class Socket {
   int timeout_ms_;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -1,7 +1,7 @@
 // transport.cc: non-blocking sockets and poll(); see transport.h.
 //
 // Source: connect(2), getaddrinfo(3), nsswitch.conf(5).
-#include "tools/flash-sizer/transport.h"
+#include "tools/common/transport.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -16,10 +16,10 @@
 #include <cstring>
 
 #include "base/clock.h"
-#include "tools/flash-sizer/socket.h"
-#include "tools/flash-sizer/tls.h"
+#include "tools/common/socket.h"
+#include "tools/common/tls.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 namespace {
 
 class PlainTransport final : public Transport {
@@ -68,6 +68,8 @@ Result<Socket> ConnectTo(const addrinfo& address, int timeout_ms) {
   return made;
 }
 
+}  // namespace
+
 Result<Socket> ConnectTcp(const Endpoint& endpoint, int timeout_ms) {
   // A static binary must not load the name service libraries of a stranger's libc.
   __nss_configure_lookup("hosts", "files dns");
@@ -85,8 +87,6 @@ Result<Socket> ConnectTcp(const Endpoint& endpoint, int timeout_ms) {
   }
   return last;
 }
-
-}  // namespace
 
 Result<void> Socket::Wait(short events) const {
   const base::SystemClock clock;
@@ -125,4 +125,4 @@ Result<std::unique_ptr<Transport>> Transport::Connect(const Endpoint& endpoint,
   return std::unique_ptr<Transport>(std::make_unique<PlainTransport>(std::move(socket).Take()));
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

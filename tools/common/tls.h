@@ -7,13 +7,13 @@
 #include <memory>
 
 #include "base/result.h"
-#include "tools/flash-sizer/socket.h"
-#include "tools/flash-sizer/transport.h"
+#include "tools/common/socket.h"
+#include "tools/common/transport.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 /// Shakes hands over a connected socket. Errors: kUnsupported (certificates), kIo, kTimeout.
 [[nodiscard]] Result<std::unique_ptr<Transport>> ConnectTls(Socket socket, const Endpoint& endpoint,
                                                             const TlsOptions& options);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -1,6 +1,6 @@
 // client.h: commands to one server and their replies, several in one round trip.
 //
-// The one seam between the sizer and a server: tests put a population of their own behind it.
+// The one seam between a tool and a server: tests put a population of their own behind it.
 // Requests and replies are framed by hiredis; bytes travel by a Transport. RESP2. Thread: one
 // owner.
 #pragma once
@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "tools/flash-sizer/transport.h"
+#include "tools/common/transport.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 using Command = std::vector<std::string>;
 
@@ -46,4 +46,4 @@ class Client {
 /// A client over `transport`.
 [[nodiscard]] std::unique_ptr<Client> MakeClient(std::unique_ptr<Transport> transport);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

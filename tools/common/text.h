@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace flash::sizer {
+namespace flash::tools {
 
 [[nodiscard]] std::string BytesText(double bytes);     ///< "1.50 GiB"
 [[nodiscard]] std::string CountText(double count);     ///< "1.50 M"
@@ -22,4 +22,4 @@ namespace flash::sizer {
 /// Escaped for a cell of a Markdown table.
 [[nodiscard]] std::string MarkdownEscaped(std::string_view text);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -11,9 +11,10 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "tools/flash-sizer/url.h"
+#include "tools/common/socket.h"
+#include "tools/common/url.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 struct TlsOptions {
   std::string ca_file;      ///< Empty: the system's certificates.
@@ -22,6 +23,10 @@ struct TlsOptions {
   std::string server_name;  ///< Instead of the host, in SNI and in verification.
   bool verify = true;
 };
+
+/// A connected, non-blocking socket, the first of the name's addresses that answers. Errors: kIo,
+/// kTimeout.
+[[nodiscard]] Result<Socket> ConnectTcp(const Endpoint& endpoint, int timeout_ms);
 
 class Transport {
  public:
@@ -44,4 +49,4 @@ class Transport {
   [[nodiscard]] virtual Result<size_t> Receive(std::span<char> buffer) = 0;
 };
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 /// Where a server listens.
 struct Endpoint {
@@ -33,4 +33,4 @@ struct Url {
 /// Errors: kInvalid with a message that never repeats the password.
 [[nodiscard]] Result<Url> ParseUrl(std::string_view text);
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -1,11 +1,11 @@
 // url.cc: see url.h.
 //
 // The password is cut off before any message is made, so that no error can print it.
-#include "tools/flash-sizer/url.h"
+#include "tools/common/url.h"
 
 #include <charconv>
 
-namespace flash::sizer {
+namespace flash::tools {
 namespace {
 
 constexpr std::string_view kForm = "; expected valkey://[user:password@]host[:port][/database]";
@@ -116,4 +116,4 @@ Result<Url> ParseUrl(std::string_view text) {
   return url;
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

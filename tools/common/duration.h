@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 
-namespace flash::sizer {
+namespace flash::tools {
 
 /// Seconds, 1 to 194 days (as far as a server's clock of idle times reaches). Errors: kInvalid.
 [[nodiscard]] inline Result<uint32_t> ParseDuration(std::string_view text) {
@@ -28,4 +28,4 @@ namespace flash::sizer {
   return static_cast<uint32_t>(number * factor);
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -1,7 +1,7 @@
 // tls.cc: see tls.h.
 //
 // Source: SSL_read(3), SSL_get_error(3), SSL_CTX_load_verify_locations(3), X509_check_host(3).
-#include "tools/flash-sizer/tls.h"
+#include "tools/common/tls.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <string>
 
-namespace flash::sizer {
+namespace flash::tools {
 namespace {
 
 using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
@@ -154,4 +154,4 @@ Result<std::unique_ptr<Transport>> ConnectTls(Socket socket, const Endpoint& end
   return std::unique_ptr<Transport>(std::move(made));
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools

@@ -2,14 +2,14 @@
 //
 // hiredis is used for its protocol alone (redisFormatCommandArgv, redisReader): its own sockets
 // know no TLS in the version that Debian 12 has.
-#include "tools/flash-sizer/client.h"
+#include "tools/common/client.h"
 
 #include <hiredis/hiredis.h>
 
 #include <array>
 #include <cstring>
 
-namespace flash::sizer {
+namespace flash::tools {
 namespace {
 
 Reply Converted(const redisReply& from) {
@@ -110,4 +110,4 @@ std::unique_ptr<Client> MakeClient(std::unique_ptr<Transport> transport) {
   return std::make_unique<RespClient>(std::move(transport));
 }
 
-}  // namespace flash::sizer
+}  // namespace flash::tools
