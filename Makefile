@@ -12,7 +12,7 @@ MODULE := build/libvalkey_flash.so
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make build              the library, $(MODULE), and build/flash-sizer'
+	@echo 'make build              the library, $(MODULE), build/flash-sizer, build/flash-bench'
 	@echo 'make run                a server with it in the foreground [PORT=6379] [DIR=run-data] [ARGS=...]'
 	@echo 'make test               unit, simulator and integration tests'
 	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
@@ -26,7 +26,7 @@ setup:
 	@scripts/setup
 
 build: setup
-	@scripts/build release valkey_flash flash_sizer
+	@scripts/build release valkey_flash flash_sizer flash_bench
 
 run: build
 	@scripts/run "$(PORT)" "$(DIR)" $(ARGS)

@@ -1,4 +1,4 @@
-# flash-sizer, the program of tools: static binaries for any Linux, and their
+# flash-sizer and flash-bench, the programs of tools: static binaries for any Linux, and their
 # tests. They share headers of src/base with the module, tools/common with each other, and nothing
 # else. FLASH_SIZER=OFF leaves them out.
 
@@ -52,4 +52,5 @@ function(flash_tools)
   target_link_libraries(flash_tools_common PUBLIC flash_flags flash_dep_hiredis flash_dep_ssl
     flash_dep_crypto CLI11::CLI11 nlohmann_json::nlohmann_json Threads::Threads)
   flash_tool(sizer)
+  flash_tool(bench)
 endfunction()

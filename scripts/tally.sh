@@ -49,7 +49,7 @@ run_pytest() {
 # run_suites [pytest arguments...]: what `make test` is.
 run_suites() {
   printf '== release library and sizer\n'
-  scripts/build release valkey_flash flash_sizer
+  scripts/build release valkey_flash flash_sizer flash_bench
   scripts/check_module build/libvalkey_flash.so
   printf '== unit tests, simulator and structure (debug)\n'
   scripts/build debug

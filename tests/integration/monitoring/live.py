@@ -19,7 +19,7 @@ from monitoring_test import documented_user, info_fields, panels, rules
 
 MEASURE = re.compile(r"(.*) (?:>|<) [\d.e]+$", re.DOTALL)
 PICTURE = os.environ.get("FLASH_MONITORING_PICTURE")
-WATCHED_SEC = 300 if PICTURE else 30
+WATCHED_SEC = 180 if PICTURE else 30
 
 
 def measure_of(rule):
@@ -87,7 +87,7 @@ def test_every_panel_and_every_alert_has_data(watched):
     assert "NOPERM" not in watched.exporter.log.read_text()
     assert watched.call("ACL", "LOG") == []
     if PICTURE:
-        picture.draw(prometheus, panels(), WATCHED_SEC, Path(PICTURE))
+        picture.draw(prometheus, panels(), watched.targets[0], WATCHED_SEC, Path(PICTURE))
 
 
 def test_alerts_really_fire(watched):

@@ -46,17 +46,20 @@ def legend_of(target, labels):
     return text
 
 
-def rounded_up(value):
+def rounded_up(value, base):
     if value <= 0:
         return 1
-    power = 10 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
+    power = base ** math.floor(math.log(value, base))
+    return next(step * power for step in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+                if step * power >= value) if base == 1024 else next(
+                    step * power for step in (1, 2, 4, 8, 10) if step * power >= value)
 
 
 def chart(lines, unit, width, height, seconds):
     """SVG of [(legend, [(time, value)])]; times end now."""
     left, bottom = 62, 16
-    highest = rounded_up(max((v for _, points in lines for _, v in points), default=1))
+    highest = rounded_up(max((v for _, points in lines for _, v in points), default=1),
+                         1024 if unit == "bytes" else 10)
     last = max((t for _, points in lines for t, _ in points), default=0)
     out = [f'<svg width="{width}" height="{height}">']
     for i in range(5):
@@ -77,11 +80,11 @@ def chart(lines, unit, width, height, seconds):
     return "".join(out) + "</svg>"
 
 
-def panel_body(prometheus, panel, seconds, width, height):
+def panel_body(prometheus, panel, instance, seconds, width, height):
     defaults = panel["fieldConfig"]["defaults"]
     lines = []
     for target in panel["targets"]:
-        query = target["expr"].replace("$instance", ".*")
+        query = target["expr"].replace("$instance", instance)
         for row in prometheus.range(query, seconds, max(1, seconds // 150)):
             points = [(t, float(v)) for t, v in row["values"] if math.isfinite(float(v))]
             if points:
@@ -91,7 +94,8 @@ def panel_body(prometheus, panel, seconds, width, height):
         names = {key: entry["text"] for mapping in defaults["mappings"]
                  for key, entry in mapping["options"].items()}
         steps = defaults["thresholds"]["steps"]
-        colour = [s["color"] for s in steps if s["value"] is None or value >= s["value"]][-1]
+        named = [s["color"] for s in steps if s["value"] is None or value >= s["value"]][-1]
+        colour = {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c"}.get(named, "#5794f2")
         text = names.get(f"{value:.0f}", shown(value, defaults["unit"]))
         return f'<div class="big" style="color:{colour}">{html.escape(text)}</div>'
     if len(lines) > 8:  # By cause: those that move.
@@ -102,7 +106,7 @@ def panel_body(prometheus, panel, seconds, width, height):
             + f'<div class="legend">{legend}</div>')
 
 
-def page(prometheus, panels, seconds):
+def page(prometheus, panels, instance, seconds):
     out = [f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>"]
     for panel in panels:
         place = panel["gridPos"]
@@ -111,7 +115,7 @@ def page(prometheus, panels, seconds):
             f'<div class="panel" style="left:{place["x"] * UNIT_WIDTH + 3}px;'
             f'top:{place["y"] * UNIT_HEIGHT + 3}px;width:{width}px;height:{height}px">'
             f'<h2>{html.escape(panel["title"])}</h2>'
-            f'{panel_body(prometheus, panel, seconds, width, height)}</div>')
+            f'{panel_body(prometheus, panel, instance, seconds, width, height)}</div>')
     return "\n".join(out)
 
 
@@ -128,9 +132,9 @@ def photograph(page_file, picture, width, height):
     assert Path(picture).stat().st_size > 10_000
 
 
-def draw(prometheus, panels, seconds, picture):
+def draw(prometheus, panels, instance, seconds, picture):
     with tempfile.TemporaryDirectory() as folder:
         page_file = Path(folder) / "dashboard.html"
-        page_file.write_text(page(prometheus, panels, seconds))
+        page_file.write_text(page(prometheus, panels, instance, seconds))
         bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
         photograph(page_file, picture, COLUMNS * UNIT_WIDTH, bottom * UNIT_HEIGHT)
