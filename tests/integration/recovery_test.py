@@ -57,8 +57,9 @@ def info_of(link):
 def test_clients_are_told_and_info_shows_how_far_it_is(recovering):
     node = recovering()
     link = Connection(node.port)
-    for command in (("GET", "k1"), ("FLASH.GET", "k1"), ("SET", "n", "x"), ("DEL", "k1"), ("MULTI",),
-                    ("FLUSHALL",), ("CONFIG", "SET", "appendonly", "yes"), ("BGSAVE",), ("nonsense",),
+    for command in (("GET", "k1"), ("FLASH.GET", "k1"), ("SET", "n", "x"), ("DEL", "k1"),
+                    ("MULTI",), ("FLUSHALL",), ("CONFIG", "SET", "appendonly", "yes"),
+                    ("BGSAVE",), ("nonsense",),
                     ("DBSIZE",), ("EVAL", "return 1", 0), ("REPLICAOF", "NO", "ONE")):
         reply = link.call(*command)
         assert reply.is_error and reply.value.startswith(b"LOADING "), (command, reply)
