@@ -189,7 +189,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);
   const uint64_t bytes = BytesOf(blocks);
   const dispatch::Context::ServersOwn servers_own;
-  const types::ColdDump cold_dump(next_is_cold_);
+  const types::MigrationDump migration_dump(next_is_cold_);
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
   if (reply.is_error()) {
     ++Counters().keys_rejected;

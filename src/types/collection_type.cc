@@ -68,9 +68,8 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
     return FailLoad(io, spec.name,
                     "encoding " + std::to_string(encoding) + " comes from a newer valkey-flash");
   }
-  uint64_t count = ValkeyModule_LoadUnsigned(io);
-  const LoadingCold cold(count == kColdMark);
-  if (count == kColdMark) count = ValkeyModule_LoadUnsigned(io);
+  LoadHints hints(io);
+  const uint64_t count = hints.number_behind();
   if (ValkeyModule_IsIOError(io) != 0) return nullptr;
   if (count == kUnreadableCount) {
     return FailLoad(io, spec.name, "it could not be read from flash when it was saved");
@@ -80,7 +79,12 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
     return FailLoad(io, spec.name, "it is damaged: impossible number of elements");
   }
   ChunkReader reader(io);
-  return server::PointerOf(spec.load(io, &reader, count));
+  const uint64_t word = spec.load(io, &reader, count);
+  if (word != 0) {
+    hints.Count(nullptr,
+                [&](void*, std::vector<BlockId>* ids) { AppendBlocksOf(spec.kind, word, ids); });
+  }
+  return server::PointerOf(word);
 }
 
 void SaveCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, uint64_t word) {
@@ -89,7 +93,7 @@ void SaveCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, uint64_t
   if (IsDump()) {
     std::vector<BlockId> ids;
     AppendBlocksOf(spec.kind, word, &ids);
-    if (IsDumpOfCold(ids)) ValkeyModule_SaveUnsigned(io, kColdMark);
+    SaveHints(io, ids);
   }
   // The count goes out only when the first leaf is at hand, so that the mark can stand in its
   // place.

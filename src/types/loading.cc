@@ -12,6 +12,7 @@
 #include "server/freeing.h"
 #include "server/load_state.h"
 #include "server/value_env.h"
+#include "types/save_support.h"
 #include "vk/log.h"
 
 namespace flash::types {
@@ -60,6 +61,24 @@ Result<void> AwaitRoomToLoad(uint64_t bytes, const blocks::BlockPool::Attempt& a
 LoadingCold::LoadingCold(bool cold) : before_(std::exchange(loading_cold, cold)) {}
 LoadingCold::~LoadingCold() { loading_cold = before_; }
 bool LoadingCold::Now() { return loading_cold; }
+
+LoadHints::LoadHints(ValkeyModuleIO* io) : number_behind_(ValkeyModule_LoadUnsigned(io)) {
+  if (number_behind_ != kHintsMark) return;
+  hints_ = ValkeyModule_LoadUnsigned(io);
+  number_behind_ = ValkeyModule_LoadUnsigned(io);
+  if ((hints_ & kColdHint) != 0) cold_.emplace(true);
+}
+
+void LoadHints::Count(
+    void* value, const std::function<void(void* value, std::vector<BlockId>* ids)>& append_blocks) {
+  if ((hints_ & kMigratedHint) == 0) return;
+  std::vector<BlockId> ids;
+  append_blocks(value, &ids);
+  const blocks::BlockPool& pool = server::Engine::Get().pool();
+  for (const BlockId id : ids) {
+    server::Engine::Get().counters().migration.bytes_received += pool.FootprintOf(id);
+  }
+}
 
 bool MustLoad(uint64_t bytes) {
   if (server::DataLoads()) return FitsBeyond(bytes);

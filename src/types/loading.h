@@ -5,10 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
 
 #include "base/result.h"
 #include "blocks/block_pool.h"
 #include "values/block_placer.h"
+#include "vk/api.h"
 
 namespace flash::types {
 
@@ -34,6 +38,22 @@ class LoadingCold {
 
  private:
   bool before_;
+};
+
+/// What a DUMP payload says ahead of a value, in force while this lives.
+class LoadHints {
+ public:
+  /// Reads them, if there are any, and the number behind them.
+  explicit LoadHints(ValkeyModuleIO* io);
+  [[nodiscard]] uint64_t number_behind() const { return number_behind_; }
+  /// Counts a value that FLASH.MIGRATE sent, by what its blocks take, as the sender does.
+  void Count(void* value,
+             const std::function<void(void* value, std::vector<BlockId>* ids)>& append_blocks);
+
+ private:
+  uint64_t hints_ = 0;
+  uint64_t number_behind_ = 0;
+  std::optional<LoadingCold> cold_;
 };
 
 /// May `bytes` stay in RAM beyond the bound, where neither cache nor tier has room? A replica

@@ -25,7 +25,7 @@ constexpr size_t kPiecesTogether = 8;
 
 struct SaveState {
   pid_t server_pid = 0;
-  bool cold_dump = false;
+  std::optional<uint64_t> migration_hints;
   bool synchronous_save = false;  // SAVE, DEBUG RELOAD or the save at shutdown.
   std::optional<Error> failure;   // Of that one: no use to go on reading.
 };
@@ -88,12 +88,17 @@ bool AreMostlyCold(std::span<const BlockId> ids) {
   return 2 * static_cast<size_t>(hot) < ids.size();
 }
 
-bool IsDumpOfCold(std::span<const BlockId> ids) {
-  return IsDump() && !ids.empty() && (state.cold_dump || AreMostlyCold(ids));
+void SaveHints(ValkeyModuleIO* io, std::span<const BlockId> ids) {
+  const uint64_t hints = state.migration_hints.value_or(AreMostlyCold(ids) ? kColdHint : 0);
+  if (hints == 0) return;
+  ValkeyModule_SaveUnsigned(io, kHintsMark);
+  ValkeyModule_SaveUnsigned(io, hints);
 }
 
-ColdDump::ColdDump(bool cold) { state.cold_dump = cold; }
-ColdDump::~ColdDump() { state.cold_dump = false; }
+MigrationDump::MigrationDump(bool cold) {
+  state.migration_hints = kMigratedHint | (cold ? kColdHint : 0);
+}
+MigrationDump::~MigrationDump() { state.migration_hints.reset(); }
 
 bool InForkedChild() { return getpid() != state.server_pid; }
 

@@ -46,23 +46,25 @@ namespace flash::types {
 [[nodiscard]] Result<void> ForEachPieceForSave(std::span<const BlockId> ids,
                                                const std::function<void(Bytes)>& visit);
 
-/// Ahead of a value in a DUMP payload: it was cold, and is to be cold where it is restored.
-inline constexpr uint64_t kColdMark = UINT64_MAX - 3;
+/// Ahead of a value in a DUMP payload: hints about it follow, as one number.
+inline constexpr uint64_t kHintsMark = UINT64_MAX - 3;
+inline constexpr uint64_t kColdHint = 1;      ///< It was cold, and is to be where it is restored.
+inline constexpr uint64_t kMigratedHint = 2;  ///< FLASH.MIGRATE sends it.
 
 /// Is what is being written a DUMP payload, or MIGRATE's?
 [[nodiscard]] bool IsDump();
 
-/// The same, of a value with these blocks, most of which are on flash only, or were before they
-/// were read for this (ColdDump).
-[[nodiscard]] bool IsDumpOfCold(std::span<const BlockId> ids);
+/// Writes hints about the value with these blocks, if there are any to give. In a dump only.
+void SaveHints(ValkeyModuleIO* io, std::span<const BlockId> ids);
 
-/// While one lives, payloads are of a value that was cold, whatever was read meanwhile.
-class ColdDump {
+/// While one lives, payloads are FLASH.MIGRATE's, of a value that was `cold` or not before it was
+/// read for that.
+class MigrationDump {
  public:
-  explicit ColdDump(bool cold);
-  ColdDump(const ColdDump&) = delete;
-  ColdDump& operator=(const ColdDump&) = delete;
-  ~ColdDump();
+  explicit MigrationDump(bool cold);
+  MigrationDump(const MigrationDump&) = delete;
+  MigrationDump& operator=(const MigrationDump&) = delete;
+  ~MigrationDump();
 };
 
 /// Most of these blocks are on flash only. Of none: no.

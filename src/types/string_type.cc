@@ -37,6 +37,10 @@ constexpr uint64_t kUnreadableMark = UINT64_MAX;
 /// Values above this are digested by their hash, so that the size of blocks does not show.
 constexpr uint64_t kDigestWholeBytesMax = 64;
 
+void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
+  server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
+}
+
 // --- Loading
 // ----------------------------------------------------------------------------------------
 
@@ -145,9 +149,8 @@ void* RdbLoad(ValkeyModuleIO* io, int encoding_version) noexcept {
                            std::to_string(kEncodingVersion));
     return nullptr;
   }
-  uint64_t length = ValkeyModule_LoadUnsigned(io);
-  const LoadingCold cold(length == kColdMark);
-  if (length == kColdMark) length = ValkeyModule_LoadUnsigned(io);
+  LoadHints hints(io);
+  const uint64_t length = hints.number_behind();
   if (ValkeyModule_IsIOError(io) != 0) return nullptr;
   if (length == kUnreadableMark) {
     LogLoadFailure(io, "a flashstr1 value could not be read from flash when it was saved");
@@ -158,7 +161,9 @@ void* RdbLoad(ValkeyModuleIO* io, int encoding_version) noexcept {
     LogLoadFailure(io, "a flashstr1 value is damaged: impossible length");
     return nullptr;
   }
-  return LoadPieces(io, length);
+  void* const value = LoadPieces(io, length);
+  if (value != nullptr) hints.Count(value, AppendBlocks);
+  return value;
 }
 
 /// The table of ours; or what the older module kept before and after the keys, which nobody needs.
@@ -232,17 +237,13 @@ void SaveBuffer(ValkeyModuleIO* io, Bytes bytes) {
   }
 }
 
-void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
-  server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
-}
-
 void RdbSave(ValkeyModuleIO* io, void* pointer) noexcept {
   const StringValue value = StringValue::FromPointer(pointer);
   if (const BlockId id = OnlyBlockOf(pointer); id != kNoBlock && SaveReference(io, id)) return;
   if (IsDump()) {
     std::vector<BlockId> ids;
     AppendBlocks(pointer, &ids);
-    if (IsDumpOfCold(ids)) ValkeyModule_SaveUnsigned(io, kColdMark);
+    SaveHints(io, ids);
   }
   // The length goes out only when the first block is at hand, so that the mark can stand in its
   // place.

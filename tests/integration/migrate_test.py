@@ -94,6 +94,8 @@ def test_cold_keys_arrive_cold_and_hot_ones_hot(server):
         assert number(here, "tiered_keys") == len(keys)
         if here is source:
             assert migrate(here, there, "", "KEYS", *keys) == b"OK"
+            received = number(there, "migration_bytes_received")
+            assert received == pytest.approx(number(here, "migration_bytes_sent"), rel=0.01)
         else:
             here.call("MIGRATE", "127.0.0.1", there.port, "", 0, 10_000, "KEYS", *keys)
         assert number(there, "tiered_keys") == len(keys)
