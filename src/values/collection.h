@@ -94,6 +94,7 @@ class Collection {
   }
 
   [[nodiscard]] const Env& env() const { return *env_; }
+  [[nodiscard]] CollectionKind kind() const { return kind_; }
 
  protected:
   /// What a search that is applied makes of a cold leaf.

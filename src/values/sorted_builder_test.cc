@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <map>
 
 #include "tests/support/fake_block_pool.h"
@@ -193,6 +195,66 @@ TEST_P(SortedBuilderTest, SortedSetsLikewise) {
     TightPlacer placer(env.store, 2'500, at);
     EXPECT_EQ(build(&placer).code(), Code::kNoSpace) << at;
     EXPECT_EQ(pool.live_blocks(), 0U) << at;
+  }
+}
+
+TEST_P(SortedBuilderTest, SortedSetsFromMembersInAnyOrderInParts) {
+  // Infinities, both zeros, many equal scores.
+  constexpr double kOdd[] = {-std::numeric_limits<double>::infinity(), -1.5, -0.0, 0.0, 1,
+                             std::numeric_limits<double>::infinity()};
+  std::map<std::string, double> scores;
+  for (int i = 0; i < 500; ++i) scores[RandomText(100'000)] = kOdd[random.Below(std::size(kOdd))];
+  std::vector<std::pair<double, std::string>> order;
+  for (const auto& [member, score] : scores) order.emplace_back(score, member);
+  std::sort(order.begin(), order.end());
+  const auto build = [&](TightPlacer* of_scores, TightPlacer* of_members) {
+    UnorderedZSetBuilder builder(env, {of_scores, of_members});
+    Result<void> outcome;
+    std::vector<std::pair<double, std::string>> pairs = order;
+    base::Random same_each_time(7);
+    for (size_t i = pairs.size(); i > 1; --i) {
+      std::swap(pairs[i - 1], pairs[same_each_time.Below(i)]);
+    }
+    for (const auto& [score, member] : pairs) {
+      if (outcome) outcome = builder.Add(score, AsBytes(member));
+    }
+    bool ended = false;
+    while (outcome && !ended) {
+      Missing missing;
+      const Result<bool> some = builder.FinishSome(1 + random.Below(60), &missing);
+      if (!some) {
+        outcome = some.error();
+      } else {
+        ended = *some;
+      }
+      EXPECT_TRUE(!ended || missing.empty());
+      pool.Heat(missing.cold());
+      if (random.Chance(1, 3)) pool.ChillSome(&random, 1, 2);
+    }
+    return Settle(&builder, outcome);
+  };
+  for (const uint64_t memory : {uint64_t{1'000}, uint64_t{9'000}, kNever}) {
+    TightPlacer of_scores(env.store, memory, kNever);
+    TightPlacer of_members(env.store, memory, kNever);
+    Result<uint64_t> word = build(&of_scores, &of_members);
+    ASSERT_TRUE(word);
+    EXPECT_EQ(of_scores.held() + of_members.held(), 0U);
+    ZSetValue zset(env, &*word);
+    ASSERT_EQ(zset.size(), order.size());
+    uint64_t rank = 0;
+    for (const auto& [score, member] : order) {
+      Fetch([&](Missing* missing) { (void)zset.Rank(AsBytes(member), missing); });
+      EXPECT_EQ(zset.Rank(AsBytes(member)), rank++);
+      EXPECT_EQ(zset.Score(AsBytes(member)), score);
+    }
+    FreeAll(ZSetValue(env, &*word));
+    for (uint64_t at = 0; at < of_scores.placed(); at += 1 + random.Below(6)) {
+      TightPlacer failing(env.store, memory, at);
+      TightPlacer whole(env.store, memory, kNever);
+      EXPECT_EQ(build(&failing, &whole).code(), Code::kNoSpace) << at;
+      EXPECT_EQ(pool.live_blocks(), 0U) << at;
+      EXPECT_EQ(failing.held() + whole.held(), 0U);
+    }
   }
 }
 

@@ -217,4 +217,48 @@ std::vector<uint64_t> ZSetBuilder::Abandon() {
   return words;
 }
 
+// --- UnorderedZSetBuilder
+// -------------------------------------------------------------------------
+
+UnorderedZSetBuilder::UnorderedZSetBuilder(const Env& env, const Placers& placers)
+    : ValueBuilder(env, CollectionKind::kZSet, placers.scores),
+      scores_(env, family(), placers.scores, LeafKind::kScores),
+      index_(env, family(), placers.members) {}
+
+Result<void> UnorderedZSetBuilder::Add(double score, Bytes member) {
+  Result<ElementDraft> draft = ElementDraft::Place(*env_, member, family(), &placer_);
+  if (!draft) return draft.error();
+  ++count_;
+  const ScoreDraft stored(score);
+  Result<void> added =
+      scores_.Add(SortedBuilder::OrderOf(score), EntryDraft::OfScore(stored, *draft));
+  if (!added) return added;
+  return index_.Add(ElementHash(*env_, draft->element()),
+                    EntryDraft::OfHash(*draft, stored.bytes(), false));
+}
+
+Result<bool> UnorderedZSetBuilder::FinishSome(uint64_t entries, Missing* missing) {
+  Result<bool> ended = scores_.FinishSome(entries, missing);
+  if (!ended || !*ended) return ended;
+  return index_.FinishSome(entries, missing);
+}
+
+Result<uint64_t> UnorderedZSetBuilder::Finish() {
+  const Result<uint64_t> top = scores_.Finish();
+  if (!top) return top.error();
+  root()->tops[0] = *top;
+  root()->count = count_;
+  const Result<uint64_t> index_top = index_.Finish();
+  if (!index_top) return index_top.error();
+  root()->tops[1] = *index_top;
+  return TakeWord();
+}
+
+std::vector<uint64_t> UnorderedZSetBuilder::Abandon() {
+  std::vector<uint64_t> words = ToFree(index_.Abandon(), 1);
+  for (const uint64_t word : ToFree(scores_.Abandon(), 0)) words.push_back(word);
+  words.push_back(TakeWord());
+  return words;
+}
+
 }  // namespace flash::values

@@ -22,7 +22,7 @@ class ValueBuilder : protected Collection {
   ValueBuilder(const Env& env, CollectionKind kind, BlockPlacer* placer);
   ValueBuilder(const ValueBuilder&) = delete;
   ValueBuilder& operator=(const ValueBuilder&) = delete;
-  [[nodiscard]] CollectionKind kind() const { return kind_; }
+  using Collection::kind;
 
  protected:
   /// Does the value still fit one leaf with this added? Once it does not, never again.
@@ -91,6 +91,29 @@ class ZSetBuilder : public ValueBuilder {
   SortedBuilder index_;
   std::vector<std::pair<double, std::string>> few_;
   std::optional<std::pair<double, std::string>> last_;
+  uint64_t count_ = 0;
+};
+
+/// A sorted set of more than one leaf, from members in any order; its end comes in parts, so that
+/// nobody waits on this thread.
+class UnorderedZSetBuilder : public ValueBuilder {
+ public:
+  /// Each is told what its tree holds.
+  struct Placers {
+    BlockPlacer* scores = nullptr;
+    BlockPlacer* members = nullptr;
+  };
+  UnorderedZSetBuilder(const Env& env, const Placers& placers);
+  /// Distinct members. Errors: kNoSpace; kInvalid, they are not; of reads.
+  [[nodiscard]] Result<void> Add(double score, Bytes member);
+  /// See SortedBuilder.
+  [[nodiscard]] Result<bool> FinishSome(uint64_t entries, Missing* missing);
+  [[nodiscard]] Result<uint64_t> Finish();
+  [[nodiscard]] std::vector<uint64_t> Abandon();
+
+ private:
+  SortedBuilder scores_;
+  SortedBuilder index_;
   uint64_t count_ = 0;
 };
 
