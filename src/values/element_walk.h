@@ -46,6 +46,12 @@ class ElementWalk {
   [[nodiscard]] EntryView Entry() const { return View().At(position_); }
   [[nodiscard]] LeafKind kind() const { return tree_.kind(); }
   void Advance();
+  /// As Ready, and names nothing.
+  [[nodiscard]] bool IsHot() const { return env_->store.IsHot(path_.leaf.id()); }
+  /// The current element is the first, in its order, of its leaf.
+  [[nodiscard]] bool IsAtLeafBegin() const {
+    return position_ == (reverse_ ? path_.leaf.count() - 1U : 0);
+  }
   /// Names the leaf it stands on, so that it stays while another walk's leaves are brought.
   void Keep(Missing* missing) const;
 
