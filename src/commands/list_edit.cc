@@ -142,6 +142,8 @@ Outcome LRem(Context& ctx) {
 }
 
 constexpr uint32_t kVersionWithQuietTrim = 0x00090000;
+/// Elements that are cut off rather than taken out leaf by leaf.
+constexpr uint64_t kCutFrom = 1024;
 
 /// FLASH.LTRIM key start stop
 ///
@@ -163,16 +165,21 @@ Outcome LTrim(Context& ctx) {
     }
     return ctx.ReplyOk();
   }
+  const bool cut = size - kept.count >= kCutFrom && key->has_root();
   Missing missing;
   if (kept.count > 0) {
-    key->PlanErase(0, kept.begin, &missing);
-    key->PlanErase(kept.begin + kept.count, size, &missing);
+    const auto plan = cut ? &ListValue::PlanCut : &ListValue::PlanErase;
+    ((*key).*plan)(0, kept.begin, &missing);
+    ((*key).*plan)(kept.begin + kept.count, size, &missing);
   }
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   if (kept.count == 0) {
     key.Delete();
   } else {
+    // The clone ends in slices, whatever has to be read for that.
+    std::optional<dispatch::Clone> whole;
+    if (cut) whole.emplace(*key, values::CollectionKind::kList);
     key->Erase(kept.begin + kept.count, size);
     key->Erase(0, kept.begin);
     key.Save();

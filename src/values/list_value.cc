@@ -106,6 +106,10 @@ void ListValue::PlanErase(uint64_t begin, uint64_t end, Missing* missing) const 
   tree(0).PlanEraseRange(begin, end, missing);
 }
 
+void ListValue::PlanCut(uint64_t begin, uint64_t end, Missing* missing) const {
+  tree(0).PlanEraseRange(begin, end, missing, true);
+}
+
 void ListValue::Erase(uint64_t begin, uint64_t end) {
   if (begin >= end) return;
   tree(0).EraseRange(begin, end);

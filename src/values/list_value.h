@@ -45,6 +45,9 @@ class ListValue : public Collection {
   /// The elements [begin, end): a pop, or one side of LTRIM. Whole leaves go unread.
   void PlanErase(uint64_t begin, uint64_t end, Missing* missing) const;
   void Erase(uint64_t begin, uint64_t end);
+  /// The same of a list of which there is a clone as well: nothing ends yet, whatever its size, and
+  /// no leaf is needed that goes as a whole.
+  void PlanCut(uint64_t begin, uint64_t end, Missing* missing) const;
 
   /// Position of the first element equal to `element`; nullopt if there is none or `missing` says
   /// what to fetch before more is known.

@@ -233,5 +233,33 @@ TEST_P(ListValueTest, BuildsFromElementsHotAndStraightToFlash) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ListValueTest, ::testing::ValuesIn(kShapes), ShapeName);
 
+TEST_P(ListValueTest, WhatIsCutOffAListThatIsClonedIsNotRead) {
+  for (int round = 0; round < 60; ++round) {
+    Model model;
+    uint64_t word = 0;
+    for (int i = 0; i < 600; ++i) {
+      model.push_back(RandomText(1'000));
+      Insert(&word, static_cast<uint64_t>(i), model.back());
+    }
+    pool.ChillAll();
+    uint64_t begin = random.Below(model.size() + 1);
+    uint64_t end = begin + random.Below(model.size() - begin + 1);
+    if (round % 3 == 0) begin = 0;
+    if (round % 5 == 0) end = model.size();
+    uint64_t whole = List(&word).Clone(Collection::Holder::kReader);
+    Missing missing;
+    List(&word).PlanCut(begin, end, &missing);
+    EXPECT_LE(missing.cold().size(), 2U);
+    pool.Heat(missing.cold());
+    List(&word).Erase(begin, end);
+    ExpectEqual(&whole, model);
+    FreeAll(List(&whole));
+    model.erase(model.begin() + static_cast<ptrdiff_t>(begin),
+                model.begin() + static_cast<ptrdiff_t>(end));
+    ExpectEqual(&word, model);
+    FreeAll(List(&word));
+  }
+}
+
 }  // namespace
 }  // namespace flash::values

@@ -164,11 +164,19 @@ void Tree::PlanErase(const Path& path, uint32_t entry_bytes, Missing* missing) c
   if (neighbour) missing->Need(env_->store, path.node[0]->leaf(*neighbour).id());
 }
 
-void Tree::PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing) const {
+void Tree::PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing, bool held) const {
   if (begin >= end || empty()) return;
   Path path;
   uint64_t position = begin;
   SeekRank(&position, &path);
+  if (held) {
+    if (position > 0 || end - begin < path.leaf.count()) Plan(path, missing);
+    if (end == count()) return;
+    position = end;
+    SeekRank(&position, &path);
+    if (position > 0) Plan(path, missing);
+    return;
+  }
   uint64_t left = end - begin;
   do {
     const uint64_t here = path.leaf.count();

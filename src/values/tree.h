@@ -102,10 +102,12 @@ class Tree {
   bool Erase(Path* path, uint32_t begin, uint32_t end);
   /// The whole leaf, which may be cold unless it holds large elements.
   void DropLeaf(Path* path);
-  /// Elements of ranks [begin, end): whole leaves unread, the first and last one hot.
+  /// Elements of ranks [begin, end): whole leaves unread, the first and last one hot. Of a tree
+  /// that another holds whole, too, whole nodes go at once.
   void EraseRange(uint64_t begin, uint64_t end);
-  /// Names what EraseRange needs.
-  void PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing) const;
+  /// Names what EraseRange needs: leaves of which a part stays, and those with large elements,
+  /// which end with them unless the tree is `held` by another as well.
+  void PlanEraseRange(uint64_t begin, uint64_t end, Missing* missing, bool held = false) const;
 
   // --- Whole trees
   // --------------------------------------------------------------------------------
@@ -149,7 +151,8 @@ class Tree {
   void Link(const Path& path, uint32_t level, Node* node);
   void SetLeaf(Path* path, LeafRef leaf);
   void AddCount(Path* path, uint64_t delta);
-  void Own(Path* path);
+  /// Of the nodes from `level` on.
+  void Own(Path* path, uint32_t level = 0);
   [[nodiscard]] MutableBytes Writable(Path* path, uint32_t used_after);
   [[nodiscard]] MutableBytes CopyLeaf(Path* path, uint32_t capacity);
   [[nodiscard]] MutableBytes ResizeLeaf(BlockId id, MutableBytes block, uint32_t capacity);
@@ -166,6 +169,7 @@ class Tree {
 
   // tree_erase.cc
   [[nodiscard]] std::optional<uint32_t> Neighbour(const Path& path) const;
+  [[nodiscard]] uint64_t DropShared(Path* path, uint64_t most);
   void TryJoinLeaf(Path* path);
   void TryJoinNode(Path* path, uint32_t level);
   void RemoveChildOf(Path* path, uint32_t level);

@@ -69,15 +69,15 @@ void Tree::AddCount(Path* path, uint64_t delta) {
   }
 }
 
-void Tree::Own(Path* path) {
+void Tree::Own(Path* path, uint32_t level) {
   if (family_ != nullptr) family_->OnChange();
-  for (uint32_t level = path->height; level-- > 0;) {
-    Node* node = path->node[level];
+  for (uint32_t at = path->height; at-- > level;) {
+    Node* node = path->node[at];
     if (node->refs == 1) continue;
     Node* copy = CopyNode(env_->store, *node);
     --node->refs;
-    path->node[level] = copy;
-    Link(*path, level, copy);
+    path->node[at] = copy;
+    Link(*path, at, copy);
   }
 }
 

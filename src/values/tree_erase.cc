@@ -72,6 +72,12 @@ void Tree::EraseRange(uint64_t begin, uint64_t end) {
     Path path;
     uint64_t position = begin;
     SeekRank(&position, &path);
+    if (position == 0) {
+      if (const uint64_t gone = DropShared(&path, end - begin); gone > 0) {
+        end -= gone;
+        continue;
+      }
+    }
     const uint64_t here = path.leaf.count() - position;
     const uint64_t gone = std::min(here, end - begin);
     if (gone == path.leaf.count()) {
@@ -81,6 +87,35 @@ void Tree::EraseRange(uint64_t begin, uint64_t end) {
     }
     end -= gone;
   }
+}
+
+/// Drops the largest node that begins with the path's leaf, has up to `most` elements and is held
+/// by another tree as well; returns how many it had.
+uint64_t Tree::DropShared(Path* path, uint64_t most) {
+  uint32_t levels = 0;
+  while (levels < path->height && path->at[levels] == 0 && path->node[levels]->Total() <= most) {
+    ++levels;
+  }
+  if (levels == 0) return 0;
+  bool shared = false;
+  for (uint32_t level = levels - 1; level < path->height; ++level) {
+    shared = shared || path->node[level]->refs > 1;
+  }
+  if (!shared) return 0;
+  Own(path, levels);
+  Node* const node = path->node[levels - 1];
+  const uint64_t count = node->Total();
+  for (uint32_t level = levels; level < path->height; ++level) {
+    path->node[level]->counts()[path->at[level]] -= count;
+  }
+  FLASH_DCHECK(node->refs > 1);
+  --node->refs;
+  if (levels == path->height) {
+    *top_ = 0;
+  } else {
+    RemoveChildOf(path, levels);
+  }
+  return count;
 }
 
 std::optional<uint32_t> Tree::Neighbour(const Path& path) const {
