@@ -66,8 +66,14 @@ def scenarios(kind):
     yield " ".join(READ[kind]), True, False, lambda side, key: [side + name, key, *range_]
     yield "COPY", True, False, lambda _, key: ["COPY", key, "copy", "REPLACE"]
     if kind == "zset":
-        yield ("ZUNIONSTORE", True, False,
-               lambda side, key: [side + "ZUNIONSTORE", side + "union", 1, key])
+        for store in ("ZUNIONSTORE", "ZINTERSTORE", "ZDIFFSTORE"):
+            yield (store, True, False,
+                   lambda side, key, name=store: [side + name, side + "union", 2, key, key]
+                   if name == "ZINTERSTORE" else [side + name, side + "union", 1, key])
+    if kind == "list":
+        yield ("LREM of none", True, False,
+               lambda side, key: [side + "LREM", key, 0, "nosuch"])
+        yield "LTRIM 100 -100", True, True, lambda side, key: [side + "LTRIM", key, 100, -100]
     yield "RENAME", True, True, lambda _, key: ["RENAME", key, key + ":renamed"]
     yield "DEL", True, True, lambda _, key: ["DEL", key]
     yield "UNLINK", False, True, lambda _, key: ["UNLINK", key]

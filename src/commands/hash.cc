@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "commands/collection_parts.h"
+#include "commands/erase_steps.h"
 #include "commands/hash_handlers.h"
 #include "commands/parse_hash.h"
 #include "commands/set_options.h"
@@ -80,16 +81,36 @@ class SetSteps final : public dispatch::WriteSteps {
   long long added_ = 0;
 };
 
-Outcome SetLarge(Context& ctx, const HSetRequest& request, HashKey& key) {
-  constexpr auto kHash = values::CollectionKind::kHash;
-  const auto steps = [&] { return std::make_shared<SetSteps>(ctx, request); };
-  if (auto closed = ctx.GateLarge(kHash, key.word(), steps)) return *closed;
+/// A clause with a moment that is over: the key goes, as if it had been set and had expired.
+Outcome SetExpired(Context& ctx, HashKey& key, long long added) {
   if (auto closed = ctx.GateApply()) return *closed;
-  const long long added = static_cast<SetSteps&>(ctx.large_steps()).added();
-  key.Adopt(kHash, ctx.TakeLarge());
+  if (key.exists()) {
+    key.Delete();
+    ValkeyModuleString* const name = ctx.Argument(kKey);
+    const std::array<KeyChange, 2> changes = {{{name, kHSetEvent, kClass}, ExpiredAtOnce(name)}};
+    const std::array<ValkeyModuleString*, 1> args = {name};
+    ctx.Commit({"DEL", args}, changes);
+  }
+  return ctx.ReplyInteger(added);
+}
+
+Outcome SetLarge(Context& ctx, const HSetRequest& request, HashKey& key, bool past) {
+  dispatch::DraftWork* work = nullptr;
+  const auto steps = [&] { return std::make_unique<SetSteps>(ctx, request); };
+  if (auto closed = ctx.GateDraft(*key, steps, &work)) return *closed;
+  const long long added = static_cast<SetSteps&>(work->steps()).added();
+  if (past) return SetExpired(ctx, key, added);
+  if (auto closed = ctx.GateApply()) return *closed;
+  key.ReplaceContent(values::CollectionKind::kHash, work->TakeDraft());
   if (request.sets_expiry) key.SetExpiry(request.expire_at_ms);
   CommitSet(ctx, request);
   return ctx.ReplyInteger(added);
+}
+
+/// More than a command may add or pin at once; or it was, and is done.
+bool IsLargeSet(Context& ctx, uint64_t hot_bytes, Missing* missing) {
+  return ctx.DoneWork<dispatch::DraftWork>() != nullptr ||
+         dispatch::DraftWork::IsLarge(hot_bytes) || dispatch::IsMoreThanPortion(missing);
 }
 
 /// Does setting these fields, all of whose leaves are hot, take no RAM?
@@ -104,21 +125,13 @@ bool AllInPlace(const Texts& texts, const HSetRequest& request, HashKey& key) {
   return in_place;
 }
 
-/// A clause with a moment that is over: the key goes, as if it had been set and had expired.
-Outcome SetExpired(Context& ctx, const Texts& texts, const HSetRequest& request, HashKey& key) {
+/// How many of the fields, all of whose leaves are hot, would be new?
+long long CountNew(const Texts& texts, const HSetRequest& request, HashKey& key) {
   long long added = 0;
   for (size_t i = kFirstField; i < request.pairs_end; i += 2) {
     if (!key.exists() || !key->Exists(base::AsBytes(texts[i]))) ++added;
   }
-  if (auto closed = ctx.GateApply()) return *closed;
-  if (key.exists()) {
-    key.Delete();
-    ValkeyModuleString* const name = ctx.Argument(kKey);
-    const std::array<KeyChange, 2> changes = {{{name, kHSetEvent, kClass}, ExpiredAtOnce(name)}};
-    const std::array<ValkeyModuleString*, 1> args = {name};
-    ctx.Commit({"DEL", args}, changes);
-  }
-  return ctx.ReplyInteger(added);
+  return added;
 }
 
 }  // namespace
@@ -143,12 +156,11 @@ Outcome HSet(Context& ctx) {
     hot_bytes += HotBytesOf(texts[i]) + HotBytesOf(texts[i + 1]);
   }
   const bool past = request->sets_expiry && IsPast(ctx, request->expire_at_ms);
-  const uint64_t leaf_bytes = missing.empty() ? 0 : missing.cold().size() * kCopiedLeafBytes;
-  if (!one_pair && !past && dispatch::LargeWrite::IsLarge(hot_bytes + leaf_bytes)) {
-    return SetLarge(ctx, *request, key);
+  if (!one_pair && IsLargeSet(ctx, past ? 0 : hot_bytes, &missing)) {
+    return SetLarge(ctx, *request, key, past);
   }
   if (auto closed = ctx.Gate(missing)) return *closed;
-  if (past) return SetExpired(ctx, texts, *request, key);
+  if (past) return SetExpired(ctx, key, CountNew(texts, *request, key));
   if (!ctx.HasRoom(hot_bytes) && !AllInPlace(texts, *request, key)) {
     if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
   }
@@ -225,6 +237,22 @@ Outcome HGetAll(Context& ctx) {
   return Outcome::kDone;
 }
 
+namespace {
+
+Outcome DeleteMany(Context& ctx, HashKey& key) {
+  dispatch::DraftWork* work = nullptr;
+  if (auto closed = GateErase<values::HashValue>(ctx, key, 2, 1, &work)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  const long long removed = static_cast<EraseSteps<values::HashValue>&>(work->steps()).removed();
+  if (removed > 0) {
+    key.ReplaceContent(values::CollectionKind::kHash, work->TakeDraft());
+    CommitRemoval(ctx, kKey, !key.exists(), kHDelEvent, kClass);
+  }
+  return ctx.ReplyInteger(removed);
+}
+
+}  // namespace
+
 /// FLASH.HDEL key field [field …]
 ///
 /// Reply: integer, the number of fields removed.
@@ -237,6 +265,7 @@ Outcome HDel(Context& ctx) {
   for (int i = 2; i < ctx.argc(); ++i) {
     key->PlanErase(vk::BytesOf(ctx.Argument(i)), &missing);
   }
+  if (IsLargeErase(ctx, &missing)) return DeleteMany(ctx, key);
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   long long removed = 0;

@@ -41,12 +41,12 @@ Outcome Push(Context& ctx, ListEnd end, bool only_if_exists, const char* event) 
   if (only_if_exists && !key.exists()) return ctx.ReplyInteger(0);
   uint64_t hot_bytes = 0;
   for (int i = 2; i < ctx.argc(); ++i) hot_bytes += HotBytesOf(ctx.Text(i));
-  if (ctx.argc() > 3 && dispatch::LargeWrite::IsLarge(hot_bytes)) {
-    const auto steps = [&] { return std::make_shared<PushSteps>(ctx, EndOf(end)); };
-    constexpr auto kList = values::CollectionKind::kList;
-    if (auto closed = ctx.GateLarge(kList, key.word(), steps)) return *closed;
+  if (ctx.argc() > 3 && dispatch::DraftWork::IsLarge(hot_bytes)) {
+    dispatch::DraftWork* work = nullptr;
+    const auto steps = [&] { return std::make_unique<PushSteps>(ctx, EndOf(end)); };
+    if (auto closed = ctx.GateDraft(*key, steps, &work)) return *closed;
     if (auto closed = ctx.GateApply()) return *closed;
-    key.Adopt(kList, ctx.TakeLarge());
+    key.ReplaceContent(values::CollectionKind::kList, work->TakeDraft());
   } else {
     Missing missing;
     if (key.exists()) key->PlanPush(EndOf(end), &missing);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "commands/erase_steps.h"
 #include "commands/parse_number.h"
 #include "commands/zset_handlers.h"
 #include "commands/zset_parts.h"
@@ -96,9 +97,9 @@ void CommitAdd(Context& ctx, const ZAddRequest& request, const Added& done, cons
   ctx.Commit({"FLASH.ZADD", args}, changes);
 }
 
-/// Names what adding needs. Absent: an error was replied, or there is more to be fetched first.
+/// Names what adding needs; `*large`: more than a command may pin at once.
 std::optional<Outcome> GateAdd(Context& ctx, const Texts& texts, const ZAddRequest& request,
-                               ZSetKey& key) {
+                               ZSetKey& key, bool* large) {
   if (!key.exists()) return std::nullopt;
   Missing missing;
   if (!request.incr) {
@@ -109,7 +110,8 @@ std::optional<Outcome> GateAdd(Context& ctx, const Texts& texts, const ZAddReque
                    &missing);
     }
     if (several) key->PlanHeirs(&missing);
-    return ctx.Gate(missing);
+    *large = several && dispatch::IsMoreThanPortion(&missing);
+    return *large ? std::nullopt : ctx.Gate(missing);
   }
   const Bytes member = base::AsBytes(texts[request.first_pair + 1]);
   key->PlanSet(member, std::nullopt, &missing);
@@ -174,12 +176,6 @@ class AddSteps final : public dispatch::WriteSteps {
   Added done_;
 };
 
-/// Three leaves are read and copied for each member, if they are cold.
-bool IsLargeAdd(const ZAddRequest& request, uint64_t hot_bytes, ZSetKey& key) {
-  const uint64_t leaves = key.exists() && key->tiered() ? 3 * request.scores.size() : 0;
-  return dispatch::LargeWrite::IsLarge(hot_bytes + leaves * kCopiedLeafBytes);
-}
-
 Outcome ReplyAdded(Context& ctx, const ZAddRequest& request, const Added& done) {
   if (!request.incr) return ctx.ReplyInteger(done.added + (request.ch ? done.updated : 0));
   return done.processed ? ctx.ReplyDouble(done.score) : ctx.ReplyNull();
@@ -187,13 +183,13 @@ Outcome ReplyAdded(Context& ctx, const ZAddRequest& request, const Added& done) 
 
 Outcome AddLarge(Context& ctx, const Texts& texts, const ZAddRequest& request, ZSetKey& key,
                  const char* event) {
-  constexpr auto kZSet = values::CollectionKind::kZSet;
-  const auto steps = [&] { return std::make_shared<AddSteps>(ctx, texts, request); };
-  if (auto closed = ctx.GateLarge(kZSet, key.word(), steps)) return *closed;
+  dispatch::DraftWork* work = nullptr;
+  const auto steps = [&] { return std::make_unique<AddSteps>(ctx, texts, request); };
+  if (auto closed = ctx.GateDraft(*key, steps, &work)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
-  const Added& done = static_cast<AddSteps&>(ctx.large_steps()).done();
+  const Added& done = static_cast<AddSteps&>(work->steps()).done();
   if (!done.changed.empty()) {
-    key.Adopt(kZSet, ctx.TakeLarge());
+    key.ReplaceContent(values::CollectionKind::kZSet, work->TakeDraft());
     CommitAdd(ctx, request, done, event);
   }
   return ReplyAdded(ctx, request, done);
@@ -210,10 +206,12 @@ Outcome Add(Context& ctx, bool incr, const char* event) {
   for (size_t i = request->first_pair + 1; i < texts.size(); i += 2) {
     hot_bytes += 2 * HotBytesOf(texts[i]);
   }
-  if (request->scores.size() > 1 && IsLargeAdd(*request, hot_bytes, key)) {
-    return AddLarge(ctx, texts, *request, key, event);
+  bool large = request->scores.size() > 1 && (ctx.DoneWork<dispatch::DraftWork>() != nullptr ||
+                                              dispatch::DraftWork::IsLarge(hot_bytes));
+  if (!large) {
+    if (auto closed = GateAdd(ctx, texts, *request, key, &large)) return *closed;
   }
-  if (auto closed = GateAdd(ctx, texts, *request, key)) return *closed;
+  if (large) return AddLarge(ctx, texts, *request, key, event);
   if (auto closed = GateRoomFor(ctx, hot_bytes)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
 
@@ -265,6 +263,23 @@ Outcome ZAdd(Context& ctx) { return Add(ctx, false, "flash.zadd"); }
 /// Reply: the score.
 Outcome ZIncrBy(Context& ctx) { return Add(ctx, true, "flash.zincrby"); }
 
+namespace {
+
+Outcome RemoveMany(Context& ctx, ZSetKey& key) {
+  constexpr uint32_t kLeaves = 2;  // Of the index, and of the scores.
+  dispatch::DraftWork* work = nullptr;
+  if (auto closed = GateErase<ZSetValue>(ctx, key, 2, kLeaves, &work)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  const long long removed = static_cast<EraseSteps<ZSetValue>&>(work->steps()).removed();
+  if (removed > 0) {
+    key.ReplaceContent(values::CollectionKind::kZSet, work->TakeDraft());
+    CommitRemoval(ctx, kKey, !key.exists(), "flash.zrem", kZSetClass);
+  }
+  return ctx.ReplyInteger(removed);
+}
+
+}  // namespace
+
 /// FLASH.ZREM key member [member …]
 ///
 /// Reply: integer, the number of members removed.
@@ -275,6 +290,7 @@ Outcome ZRem(Context& ctx) {
   }
   Missing missing;
   for (int i = 2; i < ctx.argc(); ++i) key->PlanErase(vk::BytesOf(ctx.Argument(i)), &missing);
+  if (IsLargeErase(ctx, &missing)) return RemoveMany(ctx, key);
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
   long long removed = 0;

@@ -52,11 +52,6 @@ void Bringer::Begin(Need need) {
           std::make_shared<types::Contents>(*need.type, need.value, [this] { OnContents(); });
       server::Background::Add(prepared_.contents);
       return;
-    case Need::Kind::kLarge:
-      prepared_.pins.Release();
-      prepared_.large = std::make_shared<LargeWrite>(std::move(need.large), [this] { came_(); });
-      server::Background::Add(prepared_.large);
-      return;
     case Need::Kind::kWork:
       prepared_.pins.Release();
       prepared_.work = std::make_shared<LongJob>(std::move(need.work), [this] {
@@ -125,7 +120,6 @@ void Bringer::Drop() {
   if (std::exchange(waits_for_room_, false)) Pool().Forget(this);
   if (prepared_.gathered != nullptr) prepared_.gathered->Cancel();
   if (prepared_.built != nullptr) prepared_.built->Cancel();
-  if (prepared_.large != nullptr) prepared_.large->Cancel();
   if (prepared_.contents != nullptr) prepared_.contents->Cancel();
   if (prepared_.work != nullptr) prepared_.work->Cancel();
   // Also takes back the callbacks of fetches under way.
@@ -175,12 +169,6 @@ void Bringer::BringNow(const Need& need, WaitCause cause) {
       if (read) prepared_.contents = std::move(contents);
       return;
     }
-    case Need::Kind::kLarge:
-      GiveWay();
-      if (prepared_.large != nullptr) prepared_.large->Cancel();
-      prepared_.large = std::make_shared<LargeWrite>(need.large, [] {});
-      prepared_.large->RunNow(cause);
-      return;
     case Need::Kind::kWork:
       GiveWay();
       prepared_.work = std::make_shared<LongJob>(need.work, [] {});

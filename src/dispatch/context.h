@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "dispatch/command_spec.h"
 #include "dispatch/commit.h"
+#include "dispatch/draft_work.h"
 #include "dispatch/need.h"
 #include "server/value_env.h"
 #include "values/env.h"
@@ -125,14 +126,13 @@ class Context {
   [[nodiscard]] std::optional<Outcome> GateMakeOver(int argument,
                                                     const values::StringValue* replaced);
 
-  /// A collection's value, whose word is `word` (0: none), can be replaced by what `steps` make of
-  /// it; see TakeLarge. For writes that LargeWrite::IsLarge calls so.
-  [[nodiscard]] std::optional<Outcome> GateLarge(
-      values::CollectionKind kind, uint64_t word,
-      const std::function<std::shared_ptr<WriteSteps>()>& steps);
-
   /// The end of `work`, which is then the context's: at once if that takes little.
   [[nodiscard]] std::optional<Outcome> GateWork(std::shared_ptr<LongWork> work);
+  /// A collection, which may be empty, can be replaced by the draft that `*work` made of it: by
+  /// what the steps do to it.
+  using MakeSteps = std::function<std::unique_ptr<WriteSteps>()>;
+  [[nodiscard]] std::optional<Outcome> GateDraft(const values::Collection& value,
+                                                 const MakeSteps& make_steps, DraftWork** work);
   /// What GateWork brought to its end for this run, or the one before it; null: nothing. A command
   /// has works of one class only.
   template <typename Work>
@@ -170,11 +170,6 @@ class Context {
   [[nodiscard]] bool Equals(const values::StringValue& value, Bytes bytes);
   /// A value made of an argument that passed GateMake; the caller owns it.
   [[nodiscard]] values::StringValue Make(int argument);
-
-  /// Behind GateLarge: what the steps learned, and the word of what they made, which is the
-  /// caller's.
-  [[nodiscard]] WriteSteps& large_steps() { return prepared_->large->steps(); }
-  [[nodiscard]] uint64_t TakeLarge() { return prepared_->large->TakeWord(); }
 
   /// After a change was made: see commit.h.
   void Commit(const Effect& effect, std::span<const KeyChange> changes) {

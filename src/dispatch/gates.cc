@@ -93,6 +93,7 @@ std::optional<Outcome> Context::GateWork(std::shared_ptr<LongWork> work) {
   }
   if (prepared_ != nullptr && prepared_->full) return ReplyFull();
   if (mode_ == Mode::kRun && DoneAtOnce(work.get())) {
+    if (const std::optional<Code> failure = work->failure()) return ReplyReadFailure(*failure);
     work_ = std::move(work);
     return std::nullopt;
   }
@@ -151,16 +152,14 @@ std::optional<Outcome> Context::GateMakeOver(int argument, const StringValue* re
   return GateMake({&argument, 1});
 }
 
-std::optional<Outcome> Context::GateLarge(
-    values::CollectionKind kind, uint64_t word,
-    const std::function<std::shared_ptr<WriteSteps>()>& steps) {
-  if (prepared_ != nullptr && prepared_->large != nullptr && prepared_->large->IsOf(word)) {
-    const Result<void> written = prepared_->large->outcome();
-    if (written) return std::nullopt;
-    return written.code() == Code::kNoSpace ? ReplyFull() : ReplyReadFailure(written.code());
-  }
-  need_.large = {kind, word, steps(), MustApply()};
-  return Close(Need::Kind::kLarge);
+std::optional<Outcome> Context::GateDraft(const values::Collection& value,
+                                          const MakeSteps& make_steps, DraftWork** work) {
+  *work = DoneWork<DraftWork>();
+  if (*work != nullptr && (*work)->IsOf(value)) return std::nullopt;
+  auto fresh = std::make_shared<DraftWork>(value, make_steps());
+  if (auto closed = GateWork(std::move(fresh))) return closed;
+  *work = DoneWork<DraftWork>();
+  return std::nullopt;
 }
 
 bool Context::HasRoom(uint64_t bytes) const {

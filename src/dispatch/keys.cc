@@ -105,20 +105,13 @@ void CollectionKey::Delete() {
   wrong_type_ = false;
 }
 
-void CollectionKey::Adopt(values::CollectionKind kind, uint64_t word) {
-  const uint64_t old = stored_;
-  word_ = word;
-  Save();
-  if (old != 0 && old != word) server::FreeCollection(kind, old);
-}
-
 void CollectionKey::ReplaceContent(values::CollectionKind kind, uint64_t draft) {
   if (draft == 0) return Delete();
   const uint64_t old = stored_;
   word_ = draft;
   values::Collection(server::TheEnv(), kind, &word_).BecomeValue();
   Save();
-  server::FreeCollection(kind, old);
+  if (old != 0) server::FreeCollection(kind, old);
 }
 
 void CollectionKey::Replace(values::CollectionKind kind, uint64_t word) {

@@ -88,12 +88,8 @@ class CollectionKey {
   void SetExpiry(mstime_t at_ms);
   /// Deletes the key, whatever it holds.
   void Delete();
-  /// The word of the collection, 0 without.
-  [[nodiscard]] uint64_t word() const { return word_; }
-  /// Gives the key this collection, not empty, in the place of the one that it has; the key's
-  /// expiry stays. Instead of Save.
-  void Adopt(values::CollectionKind kind, uint64_t word);
-  /// Puts what the collection is to become in its place; the expiry stays. 0: deletes the key.
+  /// Puts what the collection, which may be empty, is to become in its place; the expiry stays. 0:
+  /// deletes the key. Instead of Save.
   void ReplaceContent(values::CollectionKind kind, uint64_t draft);
   /// Puts another value of this key's kind, without expiry, in the place of whatever the key holds.
   void Replace(values::CollectionKind kind, uint64_t word);

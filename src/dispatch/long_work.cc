@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/engine.h"
+#include "server/events.h"
 #include "server/freeing.h"
 #include "server/value_env.h"
 
@@ -20,8 +21,6 @@ using values::Missing;
 
 constexpr uint64_t kPortionBytesMin = 64 * kKiB;
 constexpr uint64_t kPortionBytesMax = kMiB;
-/// Elements that a command goes over at once.
-constexpr uint64_t kElementsAtOnce = 8192;
 /// No room for so long: there is none.
 constexpr uint64_t kStuckUs = 10'000'000;
 
@@ -36,9 +35,14 @@ BlockPool& Pool() { return server::Engine::Get().pool(); }
 
 }  // namespace
 
+uint64_t CacheBytesInForce() {
+  const uint64_t bytes = server::Engine::Get().settings().cache_size_bytes;
+  const uint64_t limit = server::PressureLimitInForce();
+  return limit == 0 ? bytes : std::min(bytes, limit);
+}
+
 uint64_t PortionBytes() {
-  return std::clamp(server::Engine::Get().settings().cache_size_bytes / 16, kPortionBytesMin,
-                    kPortionBytesMax);
+  return std::clamp(CacheBytesInForce() / 16, kPortionBytesMin, kPortionBytesMax);
 }
 
 bool IsLongWork(const values::Collection& value, uint64_t elements) {
@@ -46,6 +50,18 @@ bool IsLongWork(const values::Collection& value, uint64_t elements) {
   // Fewer elements than fit a portion one by one lie in no more leaves than that.
   const uint64_t leaves = PortionBytes() / server::TheEnv().leaf_bytes_max;
   return elements > leaves && value.HasMoreLeavesThan(leaves);
+}
+
+bool IsMoreThanPortion(Missing* missing) {
+  if (missing->empty()) return false;
+  const values::Env& env = server::TheEnv();
+  const uint64_t most = PortionBytes();
+  uint64_t bytes = 0;
+  for (const BlockId id : missing->cold()) {
+    bytes += std::max<uint64_t>(env.leaf_bytes_max, env.store.FootprintOf(id));
+    if (bytes > most) return true;
+  }
+  return false;
 }
 
 // --- LongJob
@@ -73,24 +89,28 @@ LongJob::Progress LongJob::Step(uint64_t deadline_us) {
     if (Result<void> read = pins_.outcome(); !read) return Finish(read.code());
   }
   if (!lacking_.empty()) return Fetch();
-  if (const uint64_t bytes = work_->room_bytes(); bytes != 0) {
-    const auto room = Room(StepRoomBytes(bytes));
-    if (!room) return Progress::kMore;
-    if (!*room) return Finish(Code::kNoSpace);
+  const base::Clock& clock = server::Engine::Get().clock();
+  for (;;) {
+    if (const uint64_t bytes = work_->room_bytes(); bytes != 0) {
+      const auto room = Room(StepRoomBytes(bytes));
+      if (!room) return Progress::kMore;
+      if (!*room) return Finish(Code::kNoSpace);
+    }
+    Missing missing;
+    switch (work_->Step(deadline_us, &missing)) {
+      case LongWork::Progress::kMore:
+        if (clock.NowUs() >= deadline_us) return Progress::kMore;
+        continue;
+      case LongWork::Progress::kDone:
+        return Finish(work_->failure());
+      case LongWork::Progress::kMissing:
+        break;
+    }
+    // Others may need what the last portion held.
+    pins_.Release();
+    lacking_ = missing.ids();
+    return Fetch();
   }
-  Missing missing;
-  switch (work_->Step(deadline_us, &missing)) {
-    case LongWork::Progress::kMore:
-      return Progress::kMore;
-    case LongWork::Progress::kDone:
-      return Finish(std::nullopt);
-    case LongWork::Progress::kMissing:
-      break;
-  }
-  // Others may need what the last portion held.
-  pins_.Release();
-  lacking_ = missing.ids();
-  return Fetch();
 }
 
 std::optional<Result<void>> LongJob::Room(uint64_t bytes) {
@@ -116,22 +136,34 @@ LongJob::Progress LongJob::Fetch() {
   return pins_.ready() ? Progress::kMore : Progress::kWaiting;
 }
 
+bool LongJob::AwaitRoom(uint64_t bytes) {
+  const auto await = [bytes] {
+    return Pool().Admit(bytes) || Pool().AwaitRoom(bytes, WaitCause::kHardMark);
+  };
+  if (await()) return true;
+  // What a script deleted before is room, too.
+  pins_.Release();
+  return server::FinishFrees() && await();
+}
+
 Result<void> LongJob::RunNow(WaitCause cause) {
   // What was acknowledged once goes above the bound rather than being lost.
-  const bool must_apply = cause == WaitCause::kReplication || cause == WaitCause::kLoading;
+  const bool must_apply = cause == WaitCause::kReplication || cause == WaitCause::kLoading ||
+                          server::Engine::Get().replaying();
   for (;;) {
     const uint64_t room = work_->room_bytes() == 0 ? 0 : StepRoomBytes(work_->room_bytes());
-    if (room != 0 && !Pool().Admit(room)) {
-      const auto waited = Pool().AwaitRoom(room, WaitCause::kHardMark);
-      if (!waited && !must_apply) {
-        failure_ = Code::kNoSpace;
-        break;
-      }
+    if (room != 0 && !AwaitRoom(room) && !must_apply) {
+      failure_ = Code::kNoSpace;
+      break;
     }
     Missing missing;
     const auto progress = work_->Step(std::numeric_limits<uint64_t>::max(), &missing);
-    if (progress == LongWork::Progress::kDone) break;
+    if (progress == LongWork::Progress::kDone) {
+      failure_ = work_->failure();
+      break;
+    }
     pins_.Release();
+    if (progress == LongWork::Progress::kMore) continue;
     if (!Pool().Admit(FetchRoomBytes())) {
       static_cast<void>(Pool().AwaitRoom(FetchRoomBytes(), WaitCause::kHardMark));
     }

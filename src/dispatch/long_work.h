@@ -19,9 +19,17 @@ namespace flash::dispatch {
 /// Bytes of blocks that long work has pinned at a time, about; also what a command may pin without
 /// becoming long work.
 [[nodiscard]] uint64_t PortionBytes();
+/// Bytes that may be hot, as things are.
+[[nodiscard]] uint64_t CacheBytesInForce();
 
 /// Is it too much of a value to be named at once, or to be gone over within a command?
 [[nodiscard]] bool IsLongWork(const values::Collection& value, uint64_t elements);
+
+/// Elements that a command may go over at once, if they are hot.
+inline constexpr uint64_t kElementsAtOnce = 8192;
+
+/// Would a command that lacks this pin more than a portion?
+[[nodiscard]] bool IsMoreThanPortion(values::Missing* missing);
 
 class LongWork {
  public:
@@ -42,6 +50,8 @@ class LongWork {
 
   /// Hot bytes that a step may add.
   [[nodiscard]] virtual uint64_t room_bytes() const { return 0; }
+  /// Of a work that is done: why in vain, if it was.
+  [[nodiscard]] virtual std::optional<Code> failure() const { return std::nullopt; }
 };
 
 class LongJob final : public server::BackgroundJob {
@@ -63,6 +73,8 @@ class LongJob final : public server::BackgroundJob {
   /// Is there room for `bytes`? Absent: wait; else kNoSpace says that it is waited for in vain.
   [[nodiscard]] std::optional<Result<void>> Room(uint64_t bytes);
   [[nodiscard]] Progress Fetch();
+  /// The same, waiting on this thread.
+  [[nodiscard]] bool AwaitRoom(uint64_t bytes);
 
   std::shared_ptr<LongWork> work_;
   std::function<void()> done_;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "blocks/block_pool.h"
-#include "dispatch/large_write.h"
 #include "dispatch/long_work.h"
 #include "dispatch/string_jobs.h"
 #include "types/contents.h"
@@ -20,7 +19,7 @@ namespace flash::dispatch {
 
 /// What a command lacks; filled by a closed gate.
 struct Need {
-  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom, kContents, kLarge, kWork };
+  enum class Kind : uint8_t { kNothing, kBlocks, kGather, kBuild, kRoom, kContents, kWork };
   Kind kind = Kind::kNothing;
   std::vector<BlockId> blocks;
   std::vector<values::StringValue> values;
@@ -28,7 +27,6 @@ struct Need {
   uint64_t room_bytes = 0;
   const types::FlashType* type = nullptr;  ///< Of contents, with the value to be read whole.
   const void* value = nullptr;
-  LargeWrite::Wanted large;
   std::shared_ptr<LongWork> work;
   /// Of blocks: with them in RAM the command lacks nothing, as its keys are now.
   bool all_for_reading = false;
@@ -40,7 +38,6 @@ struct Prepared {
   std::shared_ptr<GatherJob> gathered;
   std::shared_ptr<BuildJob> built;
   std::shared_ptr<types::Contents> contents;
-  std::shared_ptr<LargeWrite> large;
   std::shared_ptr<LongJob> work;     // Done.
   blocks::RoomGrant room;            // Likewise.
   std::optional<Code> read_failure;  // A block could not be read.
