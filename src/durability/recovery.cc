@@ -32,7 +32,6 @@ constexpr uint64_t kDrainedBytes = 4;
 struct Replay {
   log::LogReader* reader = nullptr;
   std::span<const types::DroppedKey> dropped;
-  ServingRefusals* refusals = nullptr;
   std::optional<Error> failure;
 };
 constinit Replay* the_replay = nullptr;
@@ -178,8 +177,8 @@ Result<void> Run(ValkeyModuleCtx* ctx, Journal* journal, const Match& match,
   MuteNativeEffects(true);
   std::optional<Error> failure;
   {
-    ServingRefusals refusals(ctx);
-    Replay replay{reader->get(), dropped, &refusals, std::nullopt};
+    const ServingRefusals refusals(ctx);
+    Replay replay{reader->get(), dropped, std::nullopt};
     the_replay = &replay;
     RunInNotification(ctx);
     the_replay = nullptr;
@@ -243,7 +242,6 @@ Recovered Settle(ValkeyModuleCtx* ctx, Journal* journal, const std::string& why,
 
 void ReplayInNotification(ValkeyModuleCtx* ctx) {
   if (the_replay == nullptr) return;
-  the_replay->refusals->Begun();
   ReviveDropped(ctx, the_replay->dropped);
   if (const Result<void> done = ApplyAll(ctx, the_replay); !done)
     the_replay->failure = done.error();

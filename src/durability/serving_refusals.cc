@@ -49,6 +49,7 @@ void OnCommand(ValkeyModuleCommandFilterCtx* command) {
 }
 
 constexpr const char* kThreshold = "busy-reply-threshold";
+constexpr const char* kShortMs = "20";
 
 }  // namespace
 
@@ -63,18 +64,12 @@ ServingRefusals::ServingRefusals(ValkeyModuleCtx* ctx)
       value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
   if (text == nullptr) return;
   threshold_.assign(text, bytes);
-  SetThreshold("1");
+  SetThreshold(kShortMs);
 }
 
 ServingRefusals::~ServingRefusals() {
-  Begun();
+  if (!threshold_.empty()) SetThreshold(threshold_.c_str());
   if (filter_ != nullptr) ValkeyModule_UnregisterCommandFilter(ctx_, filter_);
-}
-
-void ServingRefusals::Begun() {
-  if (threshold_.empty()) return;
-  SetThreshold(threshold_.c_str());
-  threshold_.clear();
 }
 
 void ServingRefusals::Serve(ValkeyModuleCtx* ctx) {

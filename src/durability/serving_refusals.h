@@ -15,15 +15,14 @@ namespace flash::durability {
 
 class ServingRefusals {
  public:
-  /// Until its end. To be made before the context that ServeSoon gets: the server lets a context
-  /// wait for busy-reply-threshold before it serves anybody.
+  /// Until its end; meanwhile busy-reply-threshold is short. To be made before the context that
+  /// Serve gets: the server lets a context wait for so long before it serves anybody, and 9.x
+  /// between one time and the next, too.
   explicit ServingRefusals(ValkeyModuleCtx* ctx);
   ~ServingRefusals();
   ServingRefusals(const ServingRefusals&) = delete;
   ServingRefusals& operator=(const ServingRefusals&) = delete;
 
-  /// Within the context that was made: the operator's busy-reply-threshold counts again.
-  void Begun();
   /// Serves connections if that is due. No view of keys or blocks outlives it.
   static void Serve(ValkeyModuleCtx* ctx);
 
