@@ -55,7 +55,7 @@ Result<void*> Finish(Builder* builder, const Result<void>& outcome) {
   return word.error();
 }
 
-Result<void*> BuildHash(const NativeValue& native, LoadPlacer* placer) {
+Result<void*> BuildHash(const NativeValue& native, values::BlockPlacer* placer) {
   values::HashBuilder builder(server::TheEnv(), placer);
   Result<void> outcome;
   static_cast<void>(native.ForEachField([&](Bytes field, Bytes value) {
@@ -65,7 +65,7 @@ Result<void*> BuildHash(const NativeValue& native, LoadPlacer* placer) {
   return Finish(&builder, outcome);
 }
 
-Result<void*> BuildList(const NativeValue& native, LoadPlacer* placer) {
+Result<void*> BuildList(const NativeValue& native, values::BlockPlacer* placer) {
   values::ListBuilder builder(server::TheEnv(), placer);
   Result<void> outcome;
   static_cast<void>(native.ForEachElement([&](Bytes element) {
@@ -75,7 +75,7 @@ Result<void*> BuildList(const NativeValue& native, LoadPlacer* placer) {
   return Finish(&builder, outcome);
 }
 
-Result<void*> BuildZSet(const NativeValue& native, LoadPlacer* placer) {
+Result<void*> BuildZSet(const NativeValue& native, values::BlockPlacer* placer) {
   values::ZSetBuilder builder(server::TheEnv(), placer);
   Result<void> outcome;
   static_cast<void>(native.ForEachMember([&](double score, Bytes member) {
@@ -85,23 +85,32 @@ Result<void*> BuildZSet(const NativeValue& native, LoadPlacer* placer) {
   return Finish(&builder, outcome);
 }
 
-Result<Built> Build(const vk::Key& key, NativeShape shape, bool must) {
-  const NativeValue native(key);
-  LoadPlacer placer(must);
+Result<Built> BuildBy(values::BlockPlacer* placer, const NativeValue& native, NativeShape shape,
+                      bool must) {
   const auto built = [](ValkeyModuleType* type, const Result<void*>& value) -> Result<Built> {
     if (!value) return value.error();
     return Built{type, *value};
   };
   switch (shape) {
     case NativeShape::kHash:
-      return built(HashTypeHandle(), BuildHash(native, &placer));
+      return built(HashTypeHandle(), BuildHash(native, placer));
     case NativeShape::kList:
-      return built(ListTypeHandle(), BuildList(native, &placer));
+      return built(ListTypeHandle(), BuildList(native, placer));
     case NativeShape::kZSet:
-      return built(ZSetTypeHandle(), BuildZSet(native, &placer));
+      return built(ZSetTypeHandle(), BuildZSet(native, placer));
     default:
       return built(StringTypeHandle(), BuildString(native.String(), must));
   }
+}
+
+Result<Built> Build(const vk::Key& key, NativeShape shape, bool must) {
+  const NativeValue native(key);
+  LoadPlacer placer(must);
+  Result<Built> built = BuildBy(&placer, native, shape, must);
+  if (built || !must) return built;
+  // What flash does not give back while it is put in order does not fail what was acknowledged.
+  values::DirectPlacer hot(server::TheEnv().store, false);
+  return BuildBy(&hot, native, shape, must);
 }
 
 // --- What a log is told
