@@ -72,7 +72,7 @@ bool AdoptScan::Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const 
     }
     mstime_t idle_ms = 0;
     if (options_.min_idle_s && (ValkeyModule_GetLRU(key.get(), &idle_ms) != VALKEYMODULE_OK ||
-                                idle_ms < static_cast<mstime_t>(*options_.min_idle_s * 1000))) {
+                                static_cast<uint64_t>(idle_ms) / 1000 < *options_.min_idle_s)) {
       return false;
     }
   }
