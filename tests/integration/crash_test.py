@@ -20,7 +20,8 @@ def complaints(tmp_path, *words):
 
 @pytest.mark.parametrize("words", [
     "--depth 8", "--depth 16 --io-threads 2 --before-us 5000", "--depth 1 --after-us 5000",
-    "--aof yes --depth 8"])
+    "--aof yes --depth 8", "--leaving --depth 8", "--evict --depth 16",
+    "--sync everysec --depth 16"])
 def test_what_was_acknowledged_is_there(tmp_path, words):
     assert complaints(tmp_path, "--kills", KILLS, *words.split()) == []
 

@@ -24,12 +24,21 @@ def _pairs(reply, number=str):
     return dict(zip(words[::2], map(number, words[1::2])))
 
 
+def _words(reply):
+    return [part.decode() for part in reply]
+
+
 _READERS = {
+    b"string": (lambda key: ("GET", key), lambda reply: ("native string", reply.decode())),
+    b"hash": (lambda key: ("HGETALL", key), lambda reply: ("native hash", _pairs(reply))),
+    b"list": (lambda key: ("LRANGE", key, 0, -1), lambda reply: ("native list", _words(reply))),
+    b"zset": (lambda key: ("ZRANGE", key, 0, -1, "WITHSCORES"),
+              lambda reply: ("native zset", _pairs(reply, lambda score: int(float(score))))),
     b"none": (lambda key: ("EXISTS", key), lambda reply: ABSENT),
     b"flashstr1": (lambda key: ("FLASH.GET", key), lambda reply: ("string", reply.decode())),
     b"flashhsh1": (lambda key: ("FLASH.HGETALL", key), lambda reply: ("hash", _pairs(reply))),
     b"flashlst1": (lambda key: ("FLASH.LRANGE", key, 0, -1),
-                   lambda reply: ("list", [part.decode() for part in reply])),
+                   lambda reply: ("list", _words(reply))),
     b"flashzst1": (lambda key: ("FLASH.ZRANGE", key, 0, -1, "WITHSCORES"),
                    lambda reply: ("zset", _pairs(reply, lambda score: int(float(score))))),
 }
