@@ -28,7 +28,7 @@ def name_of(number):
 
 
 class Storm:
-    """Writers at work from one with block to its end; judge() says whether what is there is right."""
+    """Writers at work from a block's begin to its end; judge() compares with what is there."""
 
     def __init__(self, node):
         self.node = node
@@ -145,7 +145,7 @@ def test_a_full_synchronisation(server, diskless):
     storm = Storm(node)
     with storm:
         replica.replicate_from(node, wait=False)
-        wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "the link")
+        wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "a link")
         was_busy(node)
     replica.wait_for_offset_of(node)
     models = [read_all(replica, each.keys) for each in storm.writers]
