@@ -9,6 +9,7 @@
 #include "dispatch/adopting.h"
 #include "dispatch/errors.h"
 #include "dispatch/recheck.h"
+#include "server/background.h"
 #include "server/engine.h"
 #include "types/native_value.h"
 #include "vk/call_reply.h"
@@ -80,12 +81,52 @@ bool AdoptScan::Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const 
   return !options_.min_bytes || MemoryUsage(ctx, name) >= *options_.min_bytes;
 }
 
-void AdoptScan::Step(ValkeyModuleCtx* ctx) {
-  if (found_.empty()) return End({});
+bool AdoptScan::Step(ValkeyModuleCtx* ctx) {
+  if (slow_) {
+    if (!*slow_->done) return false;
+    Settle(ctx);
+    return true;
+  }
+  if (found_.empty()) {
+    End({});
+    return true;
+  }
+  ValkeyModuleString* const name = found_.front().get();
+  if (attempts_ == 0 && !Qualifies(ctx, name)) {
+    found_.pop_front();
+    return true;
+  }
+  if (waits_here_ || attempts_ == kAttemptsMax || !types::Adoption::TakesLong(ctx, name)) {
+    Settled(dispatch::AdoptKey(ctx, name));
+    return true;
+  }
+  Begin(ctx);
+  return false;
+}
+
+void AdoptScan::Begin(ValkeyModuleCtx* ctx) {
+  ++attempts_;
+  Slow slow;
+  slow.work = std::make_shared<dispatch::AdoptWork>(ctx, found_.front().get());
+  slow.done = std::make_shared<bool>(false);
+  slow.job = std::make_shared<dispatch::LongJob>(slow.work, [done = slow.done] { *done = true; });
+  server::Background::Add(slow.job);
+  slow_ = std::move(slow);
+}
+
+void AdoptScan::Settle(ValkeyModuleCtx* ctx) {
+  const Slow slow = *std::exchange(slow_, std::nullopt);
+  if (const Result<void> outcome = slow.job->outcome(); !outcome) {
+    Settled(outcome.error());
+  } else if (!slow.work->HasChanged(ctx)) {  // Else: again.
+    Settled(slow.work->Install(ctx));
+  }
+}
+
+void AdoptScan::Settled(const Result<bool>& adopted) {
   vk::String name = std::move(found_.front());
   found_.pop_front();
-  if (!Qualifies(ctx, name.get())) return;
-  const Result<bool> adopted = dispatch::AdoptKey(ctx, name.get());
+  attempts_ = 0;
   if (adopted && *adopted) adopted_.push_back(std::move(name));
   // What has no FLASH form is left alone.
   if (adopted || adopted.code() == Code::kUnsupported) return;
@@ -97,11 +138,14 @@ void AdoptScan::Step(ValkeyModuleCtx* ctx) {
 void AdoptScan::End(std::string error) {
   done_ = true;
   error_ = std::move(error);
+  if (slow_) slow_->job->Cancel();
+  slow_.reset();
   found_.clear();
 }
 
 void AdoptScan::RunNow(ValkeyModuleCtx* ctx) {
-  while (!done_) Step(ctx);
+  waits_here_ = true;
+  while (!done_) static_cast<void>(Step(ctx));
 }
 
 void AdoptScan::Start(ValkeyModuleCtx* ctx) {
@@ -127,9 +171,8 @@ void AdoptScan::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
     ValkeyModule_SelectDb(ctx, scan->db_);
     const base::Clock& clock = Engine::Get().clock();
     const uint64_t deadline_us = clock.NowUs() + kSliceUs;
-    do {
-      scan->Step(ctx);
-    } while (!scan->done_ && clock.NowUs() < deadline_us);
+    while (scan->Step(ctx) && !scan->done_ && clock.NowUs() < deadline_us) {
+    }
   }
   if (scan->done_) return;
   scan->alive_ = alive;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch/adopting.h"
 #include "dispatch/read_permission.h"
 #include "vk/string.h"
 
@@ -41,8 +42,20 @@ class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
  private:
   static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
   void ArmTimer(ValkeyModuleCtx* ctx);
-  /// Adopts the next key, or leaves it alone.
-  void Step(ValkeyModuleCtx* ctx);
+  /// A key on its way in parts.
+  struct Slow {
+    std::shared_ptr<dispatch::AdoptWork> work;
+    std::shared_ptr<dispatch::LongJob> job;
+    std::shared_ptr<bool> done;
+  };
+  static constexpr int kAttemptsMax = 3;
+
+  /// Adopts the next key, or leaves it alone. False: it waits for one that takes long.
+  bool Step(ValkeyModuleCtx* ctx);
+  void Begin(ValkeyModuleCtx* ctx);
+  /// Of the key that takes long.
+  void Settle(ValkeyModuleCtx* ctx);
+  void Settled(const Result<bool>& adopted);
   [[nodiscard]] bool Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const;
   void End(std::string error);
 
@@ -51,6 +64,9 @@ class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
   const int db_;
   std::string cursor_;
   std::deque<vk::String> found_;
+  std::optional<Slow> slow_;  // The first of found_.
+  int attempts_ = 0;          // At it.
+  bool waits_here_ = false;
   std::vector<vk::String> adopted_;
   std::string error_;  // Empty: none.
   bool done_ = false;

@@ -17,6 +17,7 @@
 #include "dispatch/errors.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
+#include "types/adoption.h"
 #include "vk/server_info.h"
 
 namespace flash::commands {
@@ -34,14 +35,32 @@ constexpr int kKey = 1;
 // --- FLASH.ADOPT
 // --------------------------------------------------------------------------------------
 
+Outcome ReplyAdopted(Context& ctx, const Result<bool>& adopted) {
+  if (!adopted) return ctx.ReplyError(dispatch::AdoptErrorText(adopted.error()).c_str());
+  return ctx.ReplyInteger(*adopted ? 1 : 0);
+}
+
+/// In parts, while others are served; if one of them changes the value, anew.
+Outcome AdoptLong(Context& ctx, ValkeyModuleString* name) {
+  auto* work = ctx.DoneWork<dispatch::AdoptWork>();
+  if (work == nullptr || work->HasChanged(ctx.raw())) {
+    if (auto closed = ctx.GateWork(std::make_shared<dispatch::AdoptWork>(ctx.raw(), name))) {
+      return *closed;
+    }
+    work = ctx.DoneWork<dispatch::AdoptWork>();
+  }
+  if (auto closed = ctx.GateApply()) return *closed;
+  return ReplyAdopted(ctx, work->Install(ctx.raw()));
+}
+
 /// Makes a native key a FLASH key of the same content.
 /// Reply: 1; 0 if there is no such key or it is a FLASH key. Errors: WRONGTYPE, there is no FLASH
 /// form of its value; FLASHFULL; FLASHIO. The key is untouched then.
 Outcome Adopt(Context& ctx) {
+  ValkeyModuleString* const name = ctx.Argument(kKey);
+  if (ctx.MayWait() && types::Adoption::TakesLong(ctx.raw(), name)) return AdoptLong(ctx, name);
   if (auto closed = ctx.GateApply()) return *closed;
-  const Result<bool> adopted = dispatch::AdoptKey(ctx.raw(), ctx.Argument(kKey));
-  if (!adopted) return ctx.ReplyError(dispatch::AdoptErrorText(adopted.error()).c_str());
-  return ctx.ReplyInteger(*adopted ? 1 : 0);
+  return ReplyAdopted(ctx, dispatch::AdoptKey(ctx.raw(), name));
 }
 
 // --- FLASH.ADOPT.SCAN

@@ -24,7 +24,6 @@ using dispatch::ReplyAs;
 using dispatch::StringKey;
 using types::NativeShape;
 using values::StringValue;
-namespace errors = dispatch::errors;
 
 /// Of one key of FLASH.DEL.
 enum class Deletes : uint8_t { kNothing, kOurs, kNative, kRefused };
@@ -51,6 +50,7 @@ Outcome MGetOnNative(Context& ctx) {
   }
   if (auto closed = ctx.GateReadAll(present)) return *closed;
   std::vector<ValkeyModuleString*> names;
+  names.reserve(natives.size());
   for (const int i : natives) names.push_back(ctx.Argument(i));
   const vk::CallReply reply = CallNative(ctx, "MGET", names);
   if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return ReplyAs(ctx, reply);

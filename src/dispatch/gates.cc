@@ -93,7 +93,9 @@ std::optional<Outcome> Context::GateWork(std::shared_ptr<LongWork> work) {
   }
   if (prepared_ != nullptr && prepared_->full) return ReplyFull();
   if (mode_ == Mode::kRun && DoneAtOnce(work.get())) {
-    if (const std::optional<Code> failure = work->failure()) return ReplyReadFailure(*failure);
+    if (const std::optional<Code> failure = work->failure()) {
+      return *failure == Code::kNoSpace ? ReplyFull() : ReplyReadFailure(*failure);
+    }
     work_ = std::move(work);
     return std::nullopt;
   }

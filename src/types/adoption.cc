@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/checksum.h"
 #include "server/freeing.h"
 #include "server/value_env.h"
 #include "types/hash_type.h"
@@ -35,82 +36,156 @@ constexpr const char* kFieldsExpire =
     "WRONGTYPE the hash has fields with a time to live of their own, which FLASH hashes cannot "
     "have; nothing was changed";
 
+/// Opens a key as it was found: no second touch.
+constexpr int kToChange = VALKEYMODULE_READ | VALKEYMODULE_WRITE | vk::Key::kAgain;
+/// Elements that are put in order in a moment.
+constexpr uint64_t kElementsAtOnce = 8192;
+
 constinit AdoptionLog adoption_log;
 
 // --- The FLASH form
 // -------------------------------------------------------------------------------------
 
-/// A value that nobody has yet.
-struct Built {
-  ValkeyModuleType* type = nullptr;
-  void* value = nullptr;
+/// Tells whether a value was changed: a sum over its elements, whatever their order.
+class Digest {
+ public:
+  void Add(Bytes first, Bytes second) {
+    sum_ += base::Checksum(second, base::Checksum(first, kSeed));
+    ++count_;
+  }
+  bool operator==(const Digest&) const = default;
+
+ private:
+  static constexpr uint64_t kSeed = 0x61646f7074696f6e;
+  uint64_t sum_ = 0;
+  uint64_t count_ = 0;
 };
 
-/// Ends what `builder` began, well or not.
-template <typename Builder>
-Result<void*> Finish(Builder* builder, const Result<void>& outcome) {
-  Result<uint64_t> word = outcome ? builder->Finish() : Result<uint64_t>(outcome.error());
-  if (word) return server::PointerOf(*word);
-  for (const uint64_t rest : builder->Abandon()) server::FreeCollection(builder->kind(), rest);
-  return word.error();
+Bytes BytesOf(const double& score) {
+  return {reinterpret_cast<const std::byte*>(&score), sizeof(score)};
 }
 
-Result<void*> BuildHash(const NativeValue& native, values::BlockPlacer* placer) {
-  values::HashBuilder builder(server::TheEnv(), placer);
-  Result<void> outcome;
-  static_cast<void>(native.ForEachField([&](Bytes field, Bytes value) {
-    outcome = builder.Add(field, value);
-    return outcome.ok();
-  }));
-  return Finish(&builder, outcome);
+Digest DigestOf(const vk::Key& key, NativeShape shape) {
+  Digest digest;
+  const NativeValue native(key);
+  if (shape == NativeShape::kHash) {
+    static_cast<void>(native.ForEachField([&](Bytes field, Bytes value) {
+      digest.Add(field, value);
+      return true;
+    }));
+  } else if (shape == NativeShape::kZSet) {
+    static_cast<void>(native.ForEachMember([&](double score, Bytes member) {
+      digest.Add(BytesOf(score), member);
+      return true;
+    }));
+  }
+  return digest;
 }
 
-Result<void*> BuildList(const NativeValue& native, values::BlockPlacer* placer) {
-  values::ListBuilder builder(server::TheEnv(), placer);
-  Result<void> outcome;
-  static_cast<void>(native.ForEachElement([&](Bytes element) {
-    outcome = builder.Add(element);
-    return outcome.ok();
-  }));
-  return Finish(&builder, outcome);
-}
+/// Of hashes and sorted sets, which are put in order, a builder; of others the value.
+class FlashForm {
+ public:
+  explicit FlashForm(NativeShape shape) : shape_(shape) {}
+  ~FlashForm() {
+    if (hash_ != nullptr) Free(hash_.get());
+    if (list_ != nullptr) Free(list_.get());
+    if (zset_ != nullptr) Free(zset_.get());
+    if (value_ != nullptr) TypeRegistry::Find(type())->free_now(value_);
+  }
+  FlashForm(const FlashForm&) = delete;
+  FlashForm& operator=(const FlashForm&) = delete;
 
-Result<void*> BuildZSet(const NativeValue& native, values::BlockPlacer* placer) {
-  values::ZSetBuilder builder(server::TheEnv(), placer);
-  Result<void> outcome;
-  static_cast<void>(native.ForEachMember([&](double score, Bytes member) {
-    outcome = builder.Add(score, member);
-    return outcome.ok();
-  }));
-  return Finish(&builder, outcome);
-}
+  [[nodiscard]] NativeShape shape() const { return shape_; }
+  [[nodiscard]] ValkeyModuleType* type() const;
+  [[nodiscard]] const Digest& digest() const { return digest_; }
+  [[nodiscard]] Result<void> Read(const vk::Key& key, values::BlockPlacer* placer, bool must);
+  [[nodiscard]] Result<bool> FinishSome(uint64_t entries, values::Missing* missing);
+  [[nodiscard]] Result<void> Finish();
+  /// The value, which is the caller's.
+  [[nodiscard]] void* Take() { return std::exchange(value_, nullptr); }
 
-Result<Built> BuildBy(values::BlockPlacer* placer, const NativeValue& native, NativeShape shape,
-                      bool must) {
-  const auto built = [](ValkeyModuleType* type, const Result<void*>& value) -> Result<Built> {
-    if (!value) return value.error();
-    return Built{type, *value};
-  };
-  switch (shape) {
+ private:
+  template <typename Builder>
+  static void Free(Builder* builder) {
+    for (const uint64_t rest : builder->Abandon()) server::FreeCollection(builder->kind(), rest);
+  }
+  template <typename Builder>
+  Result<void> End(std::unique_ptr<Builder>* builder) {
+    const Result<uint64_t> word = (*builder)->Finish();
+    if (!word) return word.error();
+    value_ = server::PointerOf(*word);
+    builder->reset();
+    return {};
+  }
+
+  const NativeShape shape_;
+  Digest digest_;
+  std::unique_ptr<values::HashBuilder> hash_;
+  std::unique_ptr<values::ListBuilder> list_;
+  std::unique_ptr<values::ZSetBuilder> zset_;
+  void* value_ = nullptr;
+};
+
+ValkeyModuleType* FlashForm::type() const {
+  switch (shape_) {
     case NativeShape::kHash:
-      return built(HashTypeHandle(), BuildHash(native, placer));
+      return HashTypeHandle();
     case NativeShape::kList:
-      return built(ListTypeHandle(), BuildList(native, placer));
+      return ListTypeHandle();
     case NativeShape::kZSet:
-      return built(ZSetTypeHandle(), BuildZSet(native, placer));
+      return ZSetTypeHandle();
     default:
-      return built(StringTypeHandle(), BuildString(native.String(), must));
+      return StringTypeHandle();
   }
 }
 
-Result<Built> Build(const vk::Key& key, NativeShape shape, bool must) {
+Result<void> FlashForm::Read(const vk::Key& key, values::BlockPlacer* placer, bool must) {
   const NativeValue native(key);
-  LoadPlacer placer(must);
-  Result<Built> built = BuildBy(&placer, native, shape, must);
-  if (built || !must) return built;
-  // What flash does not give back while it is put in order does not fail what was acknowledged.
-  values::DirectPlacer hot(server::TheEnv().store, false);
-  return BuildBy(&hot, native, shape, must);
+  Result<void> outcome;
+  switch (shape_) {
+    case NativeShape::kHash:
+      hash_ = std::make_unique<values::HashBuilder>(server::TheEnv(), placer);
+      static_cast<void>(native.ForEachField([&](Bytes field, Bytes value) {
+        digest_.Add(field, value);
+        outcome = hash_->Add(field, value);
+        return outcome.ok();
+      }));
+      return outcome;
+    case NativeShape::kList:
+      list_ = std::make_unique<values::ListBuilder>(server::TheEnv(), placer);
+      static_cast<void>(native.ForEachElement([&](Bytes element) {
+        outcome = list_->Add(element);
+        return outcome.ok();
+      }));
+      return outcome;
+    case NativeShape::kZSet:
+      zset_ = std::make_unique<values::ZSetBuilder>(server::TheEnv(), placer);
+      static_cast<void>(native.ForEachMember([&](double score, Bytes member) {
+        digest_.Add(BytesOf(score), member);
+        outcome = zset_->Add(score, member);
+        return outcome.ok();
+      }));
+      return outcome;
+    default: {
+      const Result<void*> value = BuildString(native.String(), must);
+      if (!value) return value.error();
+      value_ = *value;
+      return {};
+    }
+  }
+}
+
+Result<bool> FlashForm::FinishSome(uint64_t entries, values::Missing* missing) {
+  if (hash_ != nullptr) return hash_->FinishSome(entries, missing);
+  if (zset_ != nullptr) return zset_->FinishSome(entries, missing);
+  return true;
+}
+
+Result<void> FlashForm::Finish() {
+  if (hash_ != nullptr) return End(&hash_);
+  if (list_ != nullptr) return End(&list_);
+  if (zset_ != nullptr) return End(&zset_);
+  return {};
 }
 
 // --- What a log is told
@@ -214,50 +289,118 @@ void TellLog(ValkeyModuleCtx* ctx, std::string_view name, const vk::Key& key, Na
   }
 }
 
-/// A large native value is freed by the server's lazy-free thread.
-void Install(const vk::Key& key, const Built& built, const KeyFacts& facts) {
-  FLASH_CHECK(ValkeyModule_UnlinkKey(key.get()) == VALKEYMODULE_OK);
-  FLASH_CHECK(ValkeyModule_ModuleTypeSetValue(key.get(), built.type, built.value) ==
-              VALKEYMODULE_OK);
-  if (facts.expire_at_ms != VALKEYMODULE_NO_EXPIRE) {
-    FLASH_CHECK(ValkeyModule_SetAbsExpire(key.get(), facts.expire_at_ms) == VALKEYMODULE_OK);
+/// What the key is; and what it has beside its value, asked before anything touches it.
+Result<NativeShape> Examine(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  NativeShape shape{};
+  {
+    const vk::Key key(ctx, name, kToChange);  // Ends the key if its time is over.
+    shape = ShapeOf(key);
   }
-  RestoreHistory(key, facts);
+  if (shape == NativeShape::kOther) return Error{Code::kUnsupported, kUnfit};
+  if (shape == NativeShape::kHash && HasFieldsThatExpire(ctx, name)) {
+    return Error{Code::kUnsupported, kFieldsExpire};
+  }
+  return shape;
 }
 
 }  // namespace
 
 void SetAdoptionLog(const AdoptionLog& log) { adoption_log = log; }
 
-Result<bool> Adopt(ValkeyModuleCtx* ctx, ValkeyModuleString* name, const AdoptOptions& options) {
-  constexpr int kToChange = VALKEYMODULE_READ | VALKEYMODULE_WRITE | vk::Key::kAgain;
-  NativeShape shape{};
-  KeyFacts facts;
-  {
-    const vk::Key key(ctx, name, kToChange);  // Ends the key if its time is over.
-    shape = ShapeOf(key);
-    facts = FactsOf(key);
+// --- Adoption
+// -------------------------------------------------------------------------------------------
+
+/// The placer outlives what is built by it.
+class Adoption::Building {
+ public:
+  Building(NativeShape shape, Room room)
+      : load_(room != Room::kAsked), hot_(room == Room::kHot), form_(shape) {}
+
+  [[nodiscard]] values::BlockPlacer* placer() {
+    if (hot_) return &direct_;
+    return &load_;
   }
-  if (shape == NativeShape::kNone) return false;
-  if (shape == NativeShape::kOther) return Error{Code::kUnsupported, kUnfit};
-  if (shape == NativeShape::kHash && HasFieldsThatExpire(ctx, name)) {
-    return Error{Code::kUnsupported, kFieldsExpire};
-  }
-  // Not the key that is changed below: one whose elements are read holds on to the value.
-  vk::Key source(ctx, name, vk::Key::kPeek);
-  const Result<Built> built = Build(source, shape, options.must);
-  if (!built) return built.error();
-  source.Close();
-  const vk::Key key(ctx, name, kToChange);
-  if (!key.exists()) {  // Its time came meanwhile.
-    TypeRegistry::Find(built->type)->free_now(built->value);
-    return false;
-  }
-  vk::Key again(ctx, name, vk::Key::kPeek);
-  TellLog(ctx, vk::TextOf(name), again, shape, facts);
-  again.Close();
-  Install(key, *built, facts);
+  [[nodiscard]] FlashForm& form() { return form_; }
+
+ private:
+  LoadPlacer load_;
+  values::DirectPlacer direct_{server::TheEnv().store, false};
+  const bool hot_;
+  FlashForm form_;
+};
+
+Adoption::Adoption(Room room) : room_(room) {}
+Adoption::~Adoption() = default;
+
+bool Adoption::TakesLong(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  const vk::Key key(ctx, name, vk::Key::kPeek);
+  const NativeShape shape = ShapeOf(key);
+  const bool put_in_order = shape == NativeShape::kHash || shape == NativeShape::kZSet;
+  return put_in_order && ElementsOf(key, shape) > kElementsAtOnce;
+}
+
+Result<bool> Adoption::Read(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  const Result<NativeShape> shape = Examine(ctx, name);
+  if (!shape) return shape.error();
+  if (*shape == NativeShape::kNone) return false;
+  building_ = std::make_unique<Building>(*shape, room_);
+  // Not for writing: a handle whose elements are read holds on to the value.
+  const vk::Key source(ctx, name, vk::Key::kPeek);
+  const Result<void> read =
+      building_->form().Read(source, building_->placer(), room_ != Room::kAsked);
+  if (!read) return read.error();
   return true;
+}
+
+Result<bool> Adoption::FinishSome(uint64_t entries, values::Missing* missing) {
+  return building_->form().FinishSome(entries, missing);
+}
+
+Result<void> Adoption::Finish() { return building_->form().Finish(); }
+
+bool Adoption::IsStill(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const {
+  const vk::Key key(ctx, name, vk::Key::kPeek);
+  const FlashForm& form = building_->form();
+  return ShapeOf(key) == form.shape() && DigestOf(key, form.shape()) == form.digest();
+}
+
+/// A large native value is freed by the server's lazy-free thread.
+bool Adoption::Install(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  FlashForm& form = building_->form();
+  const vk::Key key(ctx, name, kToChange);
+  if (ShapeOf(key) != form.shape()) return false;  // Its time came meanwhile.
+  const KeyFacts facts = FactsOf(key);
+  {
+    const vk::Key source(ctx, name, vk::Key::kPeek);
+    TellLog(ctx, vk::TextOf(name), source, form.shape(), facts);
+  }
+  FLASH_CHECK(ValkeyModule_UnlinkKey(key.get()) == VALKEYMODULE_OK);
+  FLASH_CHECK(ValkeyModule_ModuleTypeSetValue(key.get(), form.type(), form.Take()) ==
+              VALKEYMODULE_OK);
+  if (facts.expire_at_ms != VALKEYMODULE_NO_EXPIRE) {
+    FLASH_CHECK(ValkeyModule_SetAbsExpire(key.get(), facts.expire_at_ms) == VALKEYMODULE_OK);
+  }
+  RestoreHistory(key, facts);
+  return true;
+}
+
+namespace {
+
+Result<bool> AdoptIn(Adoption::Room room, ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
+  Adoption adoption(room);
+  const Result<bool> read = adoption.Read(ctx, name);
+  if (!read || !*read) return read;
+  if (const Result<void> finished = adoption.Finish(); !finished) return finished.error();
+  return adoption.Install(ctx, name);
+}
+
+}  // namespace
+
+Result<bool> Adopt(ValkeyModuleCtx* ctx, ValkeyModuleString* name, bool must) {
+  if (!must) return AdoptIn(Adoption::Room::kAsked, ctx, name);
+  Result<bool> adopted = AdoptIn(Adoption::Room::kTaken, ctx, name);
+  if (adopted || adopted.code() == Code::kUnsupported) return adopted;
+  return AdoptIn(Adoption::Room::kHot, ctx, name);
 }
 
 }  // namespace flash::types

@@ -73,6 +73,11 @@ Result<void> HashBuilder::Add(Bytes field, Bytes value) {
   return fields_.Add(hash, EntryDraft::OfHash(*field_draft, *value_draft));
 }
 
+Result<bool> HashBuilder::FinishSome(uint64_t entries, Missing* missing) {
+  if (small() && fields_.all_held()) return true;
+  return fields_.FinishSome(entries, missing);
+}
+
 Result<uint64_t> HashBuilder::Finish() {
   if (small() && fields_.all_held()) {
     if (Result<void> begun = BeginSmall(); !begun) return begun.error();
@@ -186,6 +191,11 @@ Result<void> ZSetBuilder::Add(double score, Bytes member) {
     if (Result<void> appended = Append(early, base::AsBytes(text)); !appended) return appended;
   }
   return Append(score, member);
+}
+
+Result<bool> ZSetBuilder::FinishSome(uint64_t entries, Missing* missing) {
+  if (small()) return true;
+  return index_.FinishSome(entries, missing);
 }
 
 Result<uint64_t> ZSetBuilder::Finish() {

@@ -49,6 +49,8 @@ class HashBuilder : public ValueBuilder {
   HashBuilder(const Env& env, BlockPlacer* placer);
   /// Distinct fields in any order. Errors: kNoSpace; kInvalid, a field came twice; of reads.
   [[nodiscard]] Result<void> Add(Bytes field, Bytes value);
+  /// See SortedBuilder.
+  [[nodiscard]] Result<bool> FinishSome(uint64_t entries, Missing* missing);
   /// The word of the value, 0 of none. Errors: as Add.
   [[nodiscard]] Result<uint64_t> Finish();
   /// Words of values to be freed.
@@ -81,6 +83,8 @@ class ZSetBuilder : public ValueBuilder {
   /// Distinct members, ascending by score and member. Errors: kNoSpace; kInvalid, they are not; of
   /// reads.
   [[nodiscard]] Result<void> Add(double score, Bytes member);
+  /// See SortedBuilder.
+  [[nodiscard]] Result<bool> FinishSome(uint64_t entries, Missing* missing);
   [[nodiscard]] Result<uint64_t> Finish();
   [[nodiscard]] std::vector<uint64_t> Abandon();
 

@@ -217,27 +217,6 @@ def test_a_full_tier_leaves_the_key_native(server):
     assert adopt(node, "small") == 1
 
 
-def test_a_hash_of_100_mb_stays_within_the_cache(server):
-    node = server({"flash.cache-size-bytes": "4mb", "flash.capacity-bytes": "1gb"})
-    pipe = node.client.pipeline(transaction=False)
-    rng = random.Random(5)
-    block = rng.randbytes(1 << 16)
-    for n in range(400_000):
-        at = rng.randrange(60_000)
-        pipe.execute_command("HSET", "h", b"field:%d" % n, block[at:at + 250])
-        if n % 5000 == 4999:
-            pipe.execute()
-    sample = {b"field:%d" % n: node.call("HGET", "h", b"field:%d" % n)
-              for n in range(0, 400_000, 997)}
-    assert number(node, "hot_bytes_peak") < MIB
-    assert adopt(node, "h") == 1
-    assert number(node, "hot_bytes_peak") <= 4 * MIB * 1.1
-    assert node.call("FLASH.HLEN", "h") == 400_000
-    for field, value in sample.items():
-        assert node.call("FLASH.HGET", "h", field) == value
-    assert number(node, "held_bytes") == 0
-
-
 # --- Replicas, logs, crashes ----------------------------------------------------------------
 
 
