@@ -63,7 +63,8 @@ uint64_t Distribution::ZipfRank() {
   while (true) {
     const double u = integral_at_last_ + UnitDraw() * (integral_at_first_ - integral_at_last_);
     const double x = InverseIntegral(u);
-    const auto rank = std::clamp<uint64_t>(static_cast<uint64_t>(x + 0.5), 1, options_.keys);
+    const auto rank =
+        std::clamp<uint64_t>(static_cast<uint64_t>(std::llround(x)), 1, options_.keys);
     const auto k = static_cast<double>(rank);
     if (k - x <= shortcut_ || u >= Integral(k + 0.5) - std::pow(k, -options_.skew)) return rank;
   }

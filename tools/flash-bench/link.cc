@@ -126,7 +126,7 @@ Result<void> Link::Ask(const std::vector<std::string>& words) {
   bool answered = false;
   while (!answered) {
     if (Result<void> waited = socket_.Wait(POLLIN); !waited) return waited;
-    const Result<void> received = Receive([&](const Reply& reply) {
+    Result<void> received = Receive([&](const Reply& reply) {
       answered = true;
       if (reply.kind == Reply::Kind::kError) {
         refusal =

@@ -84,7 +84,7 @@ Result<void> FillPart(const FillOptions& options, const Workload& workload, uint
       if (options.remove) continue;
       for (auto& words : workload.Fill(key)) commands.push_back(std::move(words));
     }
-    if (const Result<void> ran = (*control)->RunAll(commands); !ran) return ran;
+    if (Result<void> ran = (*control)->RunAll(commands); !ran) return ran;
     done->fetch_add(together);
   }
   return {};
@@ -97,6 +97,7 @@ Result<Side> RunLoad(const LoadOptions& options, const Workload& workload) {
   std::vector<uint32_t> versions(options.verify ? workload.elements() : 0);
   std::atomic<uint64_t> client_bytes{0};
   std::vector<std::unique_ptr<Worker>> workers;
+  workers.reserve(options.threads);
   // Connecting takes a moment; the schedule begins behind it.
   const uint64_t start_us = clock.NowUs() + kUsPerSec / 5 + options.connections * 1000ULL;
   uint32_t first = 0;
@@ -113,6 +114,7 @@ Result<Side> RunLoad(const LoadOptions& options, const Workload& workload) {
   while (clock.NowUs() < start_us) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::atomic<uint32_t> running{options.threads};
   std::vector<std::thread> threads;
+  threads.reserve(options.threads);
   for (const auto& worker : workers) {
     threads.emplace_back([&running, one = worker.get()] {
       one->Run();
@@ -133,6 +135,7 @@ Result<void> Fill(const FillOptions& options, const Workload& workload) {
   std::atomic<uint32_t> running{options.threads};
   std::vector<Result<void>> ends(options.threads);
   std::vector<std::thread> threads;
+  threads.reserve(options.threads);
   for (uint32_t thread = 0; thread < options.threads; ++thread) {
     threads.emplace_back([&, thread] {
       ends[thread] = FillPart(options, workload, thread, &done);
