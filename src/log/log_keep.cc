@@ -141,7 +141,9 @@ void Log::Reserve(Lock& lock, uint64_t file_bytes_max) {
     slots_.Grow(static_cast<uint32_t>((storage_->bytes() - kSegmentsOffset) / segment_bytes_));
     changed_.notify_all();
   }
-  if (!WantsSegment()) room_wanted_ = 0;
+  if (WantsSegment()) return;
+  room_wanted_ = 0;
+  room_error_.clear();  // Of earlier: cutting has made room since.
 }
 
 bool Log::MakeRoom(uint64_t bytes) {

@@ -5,6 +5,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <thread>
+
 #include "log/log_test_support.h"
 
 namespace flash::log {
@@ -288,6 +291,93 @@ TEST_F(LogTest, TheLogThreadWritesSyncsAndReserves) {
   auto seen = ReadEffects(*log_, id, 0);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->size(), 201U);
+}
+
+/// With threads and a clock that goes.
+class LogThreadsTest : public LogTest {
+ protected:
+  ~LogThreadsTest() override { log_.reset(); }  // Its threads look at the clock.
+  void OpenWith(std::unique_ptr<Storage> storage) {
+    options_.thread = true;
+    auto opened = Log::Open(std::move(storage), options_, &real_);
+    ASSERT_TRUE(opened);
+    log_ = std::move(opened).Take();
+    ASSERT_TRUE(log_->Begin(0));
+  }
+  base::SystemClock real_;
+};
+
+std::atomic<int> rung = 0;
+void Ring() { ++rung; }
+
+TEST_F(LogThreadsTest, AnOwnerThatIsBusyIsCommittedFor) {
+  rung = 0;
+  OpenWith(std::make_unique<MemoryStorage>(&disk_, &real_));
+  log_->SetCommitAgeMax(1'000'000, Ring);
+  AddUnit({10});
+  while (log_->durable_lsn() < 1) std::this_thread::yield();
+  EXPECT_TRUE(log_->Commit());
+  EXPECT_EQ(rung, 0);
+}
+
+TEST_F(LogThreadsTest, WhatCannotBeCommittedForABusyOwnerRingsOnce) {
+  rung = 0;
+  OpenWith(std::make_unique<MemoryStorage>(&disk_, &real_));
+  log_->SetCommitAgeMax(10'000, Ring);
+  disk_.faults->HangAll();  // The log thread waits for the device itself.
+  AddUnit({10});
+  while (rung == 0) std::this_thread::yield();
+  log_->SetIoTimeout(1000);
+  disk_.faults->Release();
+  [[maybe_unused]] const Result<void> either = log_->Commit();
+  EXPECT_EQ(rung, 1);
+}
+
+TEST_F(LogThreadsTest, AFailureMeetsABusyOwnerToo) {
+  rung = 0;
+  OpenWith(std::make_unique<MemoryStorage>(&disk_, &real_));
+  log_->SetCommitAgeMax(10'000, Ring);
+  disk_.faults->Script({.fault = io::Fault::kError, .op = io::Op::kWrite});
+  AddUnit({10});
+  while (rung == 0) std::this_thread::yield();
+  EXPECT_FALSE(log_->Commit());
+  EXPECT_EQ(log_->state(), State::kFailed);
+}
+
+/// A file system that answers only when told to.
+class HangingStorage final : public Storage {
+ public:
+  HangingStorage(std::unique_ptr<Storage> inner, std::atomic<bool>* hangs)
+      : inner_(std::move(inner)), hangs_(hangs) {}
+  [[nodiscard]] Result<std::unique_ptr<io::Device>> MakeDevice() override {
+    return inner_->MakeDevice();
+  }
+  [[nodiscard]] uint64_t bytes() const override { return inner_->bytes(); }
+  [[nodiscard]] Result<void> Grow(uint64_t bytes) override {
+    while (*hangs_) std::this_thread::yield();
+    return inner_->Grow(bytes);
+  }
+  [[nodiscard]] std::string name() const override { return inner_->name(); }
+
+ private:
+  std::unique_ptr<Storage> inner_;
+  std::atomic<bool>* hangs_;
+};
+
+TEST_F(LogThreadsTest, AFileSystemThatHangsIsWaitedForOnce) {
+  std::atomic<bool> hangs = false;
+  OpenWith(
+      std::make_unique<HangingStorage>(std::make_unique<MemoryStorage>(&disk_, &real_), &hangs));
+  hangs = true;
+  log_->SetIoTimeout(1000);
+  EXPECT_FALSE(log_->MakeRoom(2 * kMiB));
+  EXPECT_THAT(log_->room_error(), HasSubstr("did not answer"));
+  log_->SetIoTimeout(3'600'000'000);  // Whoever waits again never comes back.
+  EXPECT_FALSE(log_->MakeRoom(2 * kMiB));
+  EXPECT_EQ(log_->state(), State::kOpen);
+  hangs = false;
+  while (!log_->MakeRoom(2 * kMiB)) std::this_thread::yield();
+  while (!log_->room_error().empty()) std::this_thread::yield();
 }
 
 }  // namespace
