@@ -5,11 +5,9 @@
 
 restart   values of 4,000 bytes, eight times the cache: from the start of the process to the first
           answer, and the most RAM it had (VmHWM) beyond that of an empty one, for a native server
-          with the same data in RAM (RDB), ours from its RDB, ours from its log alone; rounds
-          alternate
+          with the same data in RAM (RDB), ours from its RDB, ours from its log alone; in rounds
 log       `--writes` overwrites of values of 100 bytes under `everysec` and `always`, snapshots as
-          the log asks for them: bytes written to the log's device per byte of values, and its
-          largest size
+          the log asks for them: bytes written to its device per byte of values, its largest size
 """
 
 import argparse
