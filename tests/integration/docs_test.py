@@ -98,13 +98,13 @@ class Reader:
         wait_until(lambda: self.type("$", "valkey-cli -p 6379 PING")[1] == "PONG", 20, "a server")
 
     def servers(self):
-        """Ids of the servers that were started below the folder and still live."""
-        found = []
+        """Ids of what was started below the folder and still lives: a server may run under the
+        name of its loader."""
+        found, folder = [], str(self.folder)
         for process in Path("/proc").iterdir():
             try:
-                if process.name.isdigit() and "valkey-server" in (process / "comm").read_text():
-                    if str(os.readlink(process / "cwd")).startswith(str(self.folder)):
-                        found.append(int(process.name))
+                if process.name.isdigit() and os.readlink(process / "cwd").startswith(folder):
+                    found.append(int(process.name))
             except OSError:
                 continue
         return found
