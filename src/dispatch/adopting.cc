@@ -9,6 +9,7 @@
 #include "dispatch/errors.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "vk/key.h"
 
 namespace flash::dispatch {
 
@@ -29,6 +30,10 @@ void TellOfAdoption(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
 }  // namespace
 
 Result<bool> AdoptKey(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
+  {  // Ends the key if its time is over; else nothing touches it.
+    const vk::Key found(ctx, key, VALKEYMODULE_READ | VALKEYMODULE_WRITE | vk::Key::kAgain);
+    if (!found.exists()) return false;
+  }
   constexpr uint32_t kAcknowledged =
       VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
   const bool must = (vk::ContextFlags(ctx) & kAcknowledged) != 0;

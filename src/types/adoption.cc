@@ -289,13 +289,9 @@ void TellLog(ValkeyModuleCtx* ctx, std::string_view name, const vk::Key& key, Na
   }
 }
 
-/// What the key is; and what it has beside its value, asked before anything touches it.
+/// What the key is. Does not end a key whose time is over: beside the event loop nobody may.
 Result<NativeShape> Examine(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
-  NativeShape shape{};
-  {
-    const vk::Key key(ctx, name, kToChange);  // Ends the key if its time is over.
-    shape = ShapeOf(key);
-  }
+  const NativeShape shape = ShapeOf(vk::Key(ctx, name, vk::Key::kPeek));
   if (shape == NativeShape::kOther) return Error{Code::kUnsupported, kUnfit};
   if (shape == NativeShape::kHash && HasFieldsThatExpire(ctx, name)) {
     return Error{Code::kUnsupported, kFieldsExpire};
@@ -388,7 +384,7 @@ namespace {
 
 Result<bool> AdoptIn(Adoption::Room room, ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
   Adoption adoption(room);
-  const Result<bool> read = adoption.Read(ctx, name);
+  Result<bool> read = adoption.Read(ctx, name);
   if (!read || !*read) return read;
   if (const Result<void> finished = adoption.Finish(); !finished) return finished.error();
   return adoption.Install(ctx, name);
