@@ -118,6 +118,24 @@ def test_alerts_really_fire(watched):
     assert states().get(("FlashTierNearlyFull", watched.targets[0])) == "pending"
 
 
+def test_each_documented_permission_is_one_that_the_exporter_uses(server, tmp_path):
+    node = server()
+    given = documented_user()
+    unused = []
+    for rule in [rule for rule in given if rule.startswith("+")]:
+        node.call("ACL", "SETUSER", "exporter", "reset", "on", f">{PASSWORD}",
+                  *[other for other in given if other != rule])
+        node.call("ACL", "LOG", "RESET")
+        each = exporter(tmp_path, node.port)
+        try:
+            each.await_http("/metrics")
+        finally:
+            each.end()
+        if not node.call("ACL", "LOG"):
+            unused.append(rule)
+    assert not unused
+
+
 def test_promtool_accepts_the_rules():
     subprocess.run([TOOLS / "promtool", "check", "rules", FILES / "alerts.yml"], check=True)
     subprocess.run([TOOLS / "promtool", "check", "config", FILES / "prometheus.yml"], check=True)
