@@ -71,8 +71,9 @@ void Log::Watch() {
     if (stop_ || undurable_since_us_ == 0 || owner_commits_ || commit_age_max_us_ == 0) continue;
     if (clock_->NowUs() - undurable_since_us_ < commit_age_max_us_ * 7 / 4) continue;
     undurable_since_us_ = 0;
+    void (*const overdue)() = overdue_;
     lock.unlock();
-    overdue_();
+    overdue();
     lock.lock();
   }
 }
