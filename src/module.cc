@@ -17,6 +17,7 @@
 #include "dispatch/command_spec.h"
 #include "dispatch/dispatcher.h"
 #include "durability/durability.h"
+#include "durability/replay_command.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -72,7 +73,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
         commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands(),
-        commands::ArrivingCommands(), commands::MigrateCommands()}) {
+        commands::ArrivingCommands(), commands::MigrateCommands(), durability::ReplayCommands()}) {
     if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;

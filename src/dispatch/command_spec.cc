@@ -3,6 +3,8 @@
 // Knows the shape of specs, no single command. Thread: main, at load.
 #include "dispatch/command_spec.h"
 
+#include <strings.h>
+
 #include <deque>
 #include <string>
 #include <vector>
@@ -108,6 +110,12 @@ bool NumberFits(const KeySpec& keys, ValkeyModuleString* const* argv, int argc) 
          count >= 1 && count <= (argc - keys.begin - keys.keynum_first) / keys.step;
 }
 
+std::vector<const CommandEntry*>& Registered() {
+  // raw new: never destroyed, as everything that may be used while the server exits.
+  static auto* const entries = new std::vector<const CommandEntry*>;
+  return *entries;
+}
+
 Result<void> Register(ValkeyModuleCtx* ctx, const CommandEntry& entry) {
   const CommandSpec& spec = *entry.spec;
   const auto failed = [&spec](const char* what) {
@@ -152,8 +160,19 @@ Result<void> AddAclCategory(ValkeyModuleCtx* ctx) {
 Result<void> RegisterCommands(ValkeyModuleCtx* ctx, std::span<const CommandEntry> commands) {
   for (const CommandEntry& entry : commands) {
     if (Result<void> done = Register(ctx, entry); !done) return done;
+    Registered().push_back(&entry);
   }
   return {};
+}
+
+const CommandEntry* FindCommand(std::string_view name) {
+  for (const CommandEntry* entry : Registered()) {
+    const std::string_view known = entry->spec->name;
+    if (known.size() == name.size() && strncasecmp(known.data(), name.data(), name.size()) == 0) {
+      return entry;
+    }
+  }
+  return nullptr;
 }
 
 void ReportKeys(ValkeyModuleCtx* ctx, const CommandSpec& spec, ValkeyModuleString* const* argv,

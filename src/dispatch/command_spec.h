@@ -123,6 +123,9 @@ struct CommandEntry {
 [[nodiscard]] Result<void> RegisterCommands(ValkeyModuleCtx* ctx,
                                             std::span<const CommandEntry> commands);
 
+/// The registered command of this name, in any case; null: there is none.
+[[nodiscard]] const CommandEntry* FindCommand(std::string_view name);
+
 /// Calls `visit(index)` for the index of each argument that is a key.
 template <typename Visit>
 void ForEachKey(const CommandSpec& spec, ValkeyModuleString* const* argv, int argc, Visit visit) {

@@ -11,6 +11,7 @@
 #include "durability/native_effects.h"
 #include "durability/replay.h"
 #include "durability/serving_refusals.h"
+#include "durability/strays.h"
 #include "durability/test_switches.h"
 #include "log/log_file.h"
 #include "server/engine.h"
@@ -197,7 +198,15 @@ Result<void> Run(ValkeyModuleCtx* ctx, Journal* journal, const Match& match,
     }
     vk::LogNotice(line);
   }
-  return journal->Continue(match.id, match.snapshot);
+  if (Result<void> going_on = journal->Continue(match.id, match.snapshot); !going_on) {
+    return going_on;
+  }
+  // Behind that, so that the log tells of it.
+  if (const uint64_t dropped_keys = replay.applied == 0 ? 0 : DropStrays(ctx); dropped_keys != 0) {
+    vk::LogNotice("recovered: " + std::to_string(dropped_keys) +
+                  " keys of slots that other nodes have were deleted");
+  }
+  return {};
 }
 
 Recovered Refuse(Journal* journal, const std::string& why) {

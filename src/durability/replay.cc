@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "durability/replay_command.h"
+#include "durability/replay_native.h"
 #include "types/type_registry.h"
 #include "vk/call_reply.h"
 #include "vk/key.h"
@@ -15,10 +17,6 @@ namespace flash::durability {
 namespace {
 
 Error Misfit(const std::string& what) { return Error{Code::kCorrupt, what}; }
-
-bool Select(ValkeyModuleCtx* ctx, uint64_t db) {
-  return db <= INT32_MAX && ValkeyModule_SelectDb(ctx, static_cast<int>(db)) == VALKEYMODULE_OK;
-}
 
 /// Arguments as the server's strings, freed at the end.
 class Arguments {
@@ -62,13 +60,36 @@ bool ClearTheWay(ValkeyModuleCtx* ctx, std::span<const std::string_view> command
   return any;
 }
 
+bool InCluster(ValkeyModuleCtx* ctx) {
+  return (vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_CLUSTER) != 0;
+}
+
+/// Runs a command of ours; see replay_command.h.
+vk::CallReply CallOurs(ValkeyModuleCtx* ctx, std::span<const std::string_view> texts) {
+  Arguments arguments(texts);
+  return Call(ctx, kReplayCommand, arguments);
+}
+
 Result<void> ApplyCommand(ValkeyModuleCtx* ctx, std::span<const std::string_view> texts) {
   if (texts.empty()) return Misfit("a command without a name");
-  Arguments arguments(texts.subspan(1));
-  vk::CallReply reply = Call(ctx, texts[0], arguments);
-  if (reply.is_error() && reply.text().starts_with("WRONGTYPE") && ClearTheWay(ctx, texts)) {
-    reply = Call(ctx, texts[0], arguments);
+  if (texts[0] == "DEL") {  // Of what a command of ours left empty.
+    for (const std::string_view name : texts.subspan(1)) DeleteKey(ctx, name);
+    return {};
   }
+  // It would write native keys, for which the server asks after slots. The key stays ours.
+  if (texts[0] == "FLASH.CONVERT" && InCluster(ctx)) return {};
+  vk::CallReply reply = CallOurs(ctx, texts);
+  if (reply.is_error() && reply.text().starts_with("WRONGTYPE") && ClearTheWay(ctx, texts)) {
+    reply = CallOurs(ctx, texts);
+  }
+  if (!reply.is_error()) return {};
+  return Misfit(std::string(texts[0]) + " answered: " + std::string(reply.text()));
+}
+
+/// A command of the server's that has no keys.
+Result<void> ApplyNative(ValkeyModuleCtx* ctx, std::span<const std::string_view> texts) {
+  Arguments arguments(texts.subspan(1));
+  const vk::CallReply reply = Call(ctx, texts[0], arguments);
   if (!reply.is_error()) return {};
   return Misfit(std::string(texts[0]) + " answered: " + std::string(reply.text()));
 }
@@ -86,41 +107,23 @@ Result<void> SetExpiry(ValkeyModuleCtx* ctx, std::string_view name, uint64_t num
 }
 
 Result<void> Restore(ValkeyModuleCtx* ctx, const Effect& effect) {
-  const std::string_view texts[] = {"RESTORE", effect.texts[0], "0", effect.texts[1], "REPLACE"};
-  if (Result<void> done = ApplyCommand(ctx, texts); !done) return done;
+  if (Result<void> done = RestoreKey(ctx, effect.texts[0], effect.texts[1]); !done) return done;
   return effect.number == 0 ? Result<void>() : SetExpiry(ctx, effect.texts[0], effect.number);
-}
-
-Result<void> Move(ValkeyModuleCtx* ctx, const Effect& effect) {
-  // A native key there would make it do nothing.
-  if (!Select(ctx, effect.number)) return Misfit("a database that is not there");
-  const std::string_view clear[] = {"DEL", effect.texts[0]};
-  if (Result<void> done = ApplyCommand(ctx, clear); !done) return done;
-  if (!Select(ctx, effect.db)) return Misfit("a database that is not there");
-  const std::string to = std::to_string(effect.number);
-  const std::string_view texts[] = {"MOVE", effect.texts[0], to};
-  return ApplyCommand(ctx, texts);
-}
-
-Result<void> Copy(ValkeyModuleCtx* ctx, const Effect& effect) {
-  const std::string to = std::to_string(effect.number);
-  const std::string_view texts[] = {"COPY", effect.texts[0], effect.texts[1], "DB", to, "REPLACE"};
-  return ApplyCommand(ctx, texts);
 }
 
 Result<void> Swap(ValkeyModuleCtx* ctx, const Effect& effect) {
   const std::string first = std::to_string(effect.db);
   const std::string second = std::to_string(effect.number);
   const std::string_view texts[] = {"SWAPDB", first, second};
-  return ApplyCommand(ctx, texts);
+  return ApplyNative(ctx, texts);
 }
 
 /// Database by database: FLUSHALL would write a snapshot.
 Result<void> Flush(ValkeyModuleCtx* ctx, const Effect& effect) {
   const std::string_view texts[] = {"FLUSHDB", "SYNC"};
-  if (effect.number == 0) return ApplyCommand(ctx, texts);
-  for (uint64_t db = 0; Select(ctx, db); ++db) {
-    if (Result<void> done = ApplyCommand(ctx, texts); !done) return done;
+  if (effect.number == 0) return ApplyNative(ctx, texts);
+  for (uint64_t db = 0; SelectDb(ctx, db); ++db) {
+    if (Result<void> done = ApplyNative(ctx, texts); !done) return done;
   }
   return {};
 }
@@ -145,7 +148,7 @@ size_t TextsOf(EffectKind kind) {
 
 void ReviveDropped(ValkeyModuleCtx* ctx, std::span<const types::DroppedKey> dropped) {
   for (const types::DroppedKey& each : dropped) {
-    if (!Select(ctx, static_cast<uint64_t>(each.db))) continue;
+    if (!SelectDb(ctx, static_cast<uint64_t>(each.db))) continue;
     const vk::String name = vk::String::Copy(each.name);
     const vk::Key key(ctx, name.get(), VALKEYMODULE_READ | VALKEYMODULE_WRITE);
     ValkeyModule_ModuleTypeSetValue(key.get(), each.type, each.value);
@@ -155,29 +158,27 @@ void ReviveDropped(ValkeyModuleCtx* ctx, std::span<const types::DroppedKey> drop
 
 Result<void> ApplyEffect(ValkeyModuleCtx* ctx, const Effect& effect) {
   if (effect.texts.size() < TextsOf(effect.kind)) return Misfit("an effect without its key");
-  if (!Select(ctx, effect.db)) return Misfit("a database that is not there");
+  if (!SelectDb(ctx, effect.db)) return Misfit("a database that is not there");
+  const KeyPlace here{effect.db, effect.texts.empty() ? std::string_view() : effect.texts[0]};
   switch (effect.kind) {
     case EffectKind::kOrigin:
     case EffectKind::kDrained:
       return {};
     case EffectKind::kCommand:
       return ApplyCommand(ctx, effect.texts);
-    case EffectKind::kDelete: {
-      const std::string_view texts[] = {"DEL", effect.texts[0]};
-      return ApplyCommand(ctx, texts);
-    }
+    case EffectKind::kDelete:
+      DeleteKey(ctx, effect.texts[0]);
+      return {};
     case EffectKind::kExpiry:
       return SetExpiry(ctx, effect.texts[0], effect.number);
     case EffectKind::kRestore:
       return Restore(ctx, effect);
-    case EffectKind::kRename: {
-      const std::string_view texts[] = {"RENAME", effect.texts[0], effect.texts[1]};
-      return ApplyCommand(ctx, texts);
-    }
+    case EffectKind::kRename:
+      return CopyKey(ctx, here, {effect.db, effect.texts[1]}, Source::kGoes);
     case EffectKind::kMove:
-      return Move(ctx, effect);
+      return CopyKey(ctx, here, {effect.number, effect.texts[0]}, Source::kGoes);
     case EffectKind::kCopy:
-      return Copy(ctx, effect);
+      return CopyKey(ctx, here, {effect.number, effect.texts[1]}, Source::kStays);
     case EffectKind::kSwap:
       return Swap(ctx, effect);
     case EffectKind::kFlush:

@@ -10,7 +10,8 @@ import time
 import pytest
 import redis
 
-from conftest import LOGGED, wait_until
+from conftest import LOGGED, free_port, wait_until
+from harness.resp import Connection
 
 PAST_MS = 1500
 
@@ -312,3 +313,51 @@ def test_a_promoted_replica_keeps_what_it_acknowledges(server):
     replica.call("FLASH.SET", "c", "3" * 100)
     crash(replica)
     assert replica.call("FLASH.MGET", "a", "b", "c") == [b"1" * 100, b"2" * 100, b"3" * 100]
+
+
+def empty_some(node):
+    """Commands that leave keys empty: replicas and the log are told to delete them."""
+    node.call("FLASH.RPUSH", "{e}l", "x")
+    node.call("FLASH.LPOP", "{e}l")
+    node.call("FLASH.HSET", "{e}h", "f", "v")
+    node.call("FLASH.HDEL", "{e}h", "f")
+    node.call("FLASH.ZADD", "{e}z", 1, "m")
+    node.call("FLASH.ZDIFFSTORE", "{e}z", 2, "{e}z", "{e}z")
+    node.call("FLASH.SET", "{e}s", "v")
+    node.call("FLASH.SET", "{e}s", "v", "PXAT", 1)
+
+
+def test_what_was_left_empty_stays_away(server):
+    node = server(LOGGED)
+    empty_some(node)
+    node.call("FLASH.SET", "stays", "v")
+    crash(node)
+    assert node.client.keys() == [b"stays"]
+
+
+def test_a_node_of_a_cluster_recovers(server):
+    """Before the cluster is up, and whatever slots the keys are in."""
+    node = server({**LOGGED, "cluster-enabled": "yes", "cluster-port": free_port()})
+    node.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    wait_until(lambda: b"cluster_state:ok" in Connection(node.port).must("CLUSTER", "INFO"), 30,
+               "the cluster to be up")
+    for i in range(50):
+        node.call("FLASH.HSET", f"h{i}", "f", "v" * i)
+    node.call("COPY", "h0", "{h0}copy")
+    node.call("RENAME", "h1", "{h1}renamed")
+    node.call("DEL", "h2")
+    empty_some(node)
+    node.call("RESTORE", "h3", 0, node.call("DUMP", "h4"), "REPLACE")
+    node.call("PEXPIREAT", "h5", 10_000_000_000_000)
+    crash(node)
+    assert records_applied(node) is not None
+    assert node.client.dbsize() == 50
+    assert node.call("DEBUG", "DIGEST-VALUE", "h3") == node.call("DEBUG", "DIGEST-VALUE", "h4")
+    wait_until(lambda: b"cluster_state:ok" in Connection(node.port).must("CLUSTER", "INFO"), 30,
+               "the cluster to be up")
+    assert Connection(node.port).must("FLASH.HGET", "{h1}renamed", "f") == b"v"
+    assert node.call("PEXPIRETIME", "h5") == 10_000_000_000_000
+    other = Connection(node.port)
+    slot = other.must("CLUSTER", "KEYSLOT", "h7")
+    other.must("CLUSTER", "DELSLOTS", slot)
+    assert other.call("FLASH.HLEN", "h7").value.startswith(b"CLUSTERDOWN"), "slots are ignored"
