@@ -61,8 +61,11 @@ Result<void> OpenEngine(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* cons
 
 Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arguments) {
   InstallAllocator();
-  ValkeyModule_SetModuleOptions(
-      ctx, VALKEYMODULE_OPTIONS_HANDLE_IO_ERRORS | VALKEYMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
+  // Servers take no notice of what they do not know. The last two: docs/adr/0021.
+  ValkeyModule_SetModuleOptions(ctx, VALKEYMODULE_OPTIONS_HANDLE_IO_ERRORS |
+                                         VALKEYMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED |
+                                         VALKEYMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD |
+                                         VALKEYMODULE_OPTIONS_HANDLE_ATOMIC_SLOT_MIGRATION);
   if (auto done = OpenEngine(ctx, arguments); !done) return done;
   if (auto done = dispatch::AddAclCategory(ctx); !done) return done;
   server::StartFreeing();

@@ -36,7 +36,9 @@ bool IsTracking(ValkeyModuleCtx* ctx) {
 
 /// Why the client of `ctx`, whose flags these are, cannot be parked, if it cannot.
 std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
-  if ((flags & VALKEYMODULE_CTX_FLAGS_LOADING) != 0) return WaitCause::kLoading;
+  // While new data loads beside the old, commands run in a nested loop, which unblocks nobody.
+  constexpr uint32_t kLoads = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
+  if ((flags & kLoads) != 0) return WaitCause::kLoading;
   if ((flags & VALKEYMODULE_CTX_FLAGS_LUA) != 0) return WaitCause::kScript;
   if ((flags & VALKEYMODULE_CTX_FLAGS_MULTI) != 0) return WaitCause::kMulti;
   if ((flags & VALKEYMODULE_CTX_FLAGS_REPLICATED) != 0) return WaitCause::kReplication;

@@ -110,7 +110,10 @@ bool Context::MayWait() const {
 bool Context::MustApply() const {
   constexpr uint32_t kAcknowledged =
       VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_REPLICATED;
-  return server::Engine::Get().replaying() || (vk::ContextFlags(ctx_) & kAcknowledged) != 0;
+  const uint32_t flags = vk::ContextFlags(ctx_);
+  // What a slot on its way brings is still with its source, which keeps it upon an error.
+  if ((flags & VALKEYMODULE_CTX_FLAGS_SLOT_IMPORT_CLIENT) != 0) return false;
+  return server::Engine::Get().replaying() || (flags & kAcknowledged) != 0;
 }
 
 std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {

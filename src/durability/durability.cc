@@ -300,13 +300,16 @@ void OnLoading(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, 
   Journal& journal = keeper->journal;
   const bool ends =
       sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED || sub == VALKEYMODULE_SUBEVENT_LOADING_FAILED;
+  const bool beside_old = server::LoadsBesideOldData();
   if (!ends) {
     ForgetLoadedPosition();
-    if (!IsBroken(Safeguard::kReload)) journal.DropHeld();
+    if (!beside_old && !IsBroken(Safeguard::kReload)) journal.DropHeld();
   }
   MuteNativeEffects(!ends);
   keeper->loading = !ends;
   if (!ends || !keeper->started || !journal.taking()) return;
+  // The data is what it was, and the log is its.
+  if (sub == VALKEYMODULE_SUBEVENT_LOADING_FAILED && beside_old) return ForgetLoadedPosition();
   const bool ours = sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED && !journal.failed() &&
                     LoadedPosition() == journal.position();
   if (!ours) BeginLate(ctx, "other data was loaded");

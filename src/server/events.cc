@@ -45,6 +45,7 @@ struct EventState {
   TurnFrame frame;
   bool tick_armed = false;
   bool frozen = false;
+  bool loads_beside_old_data = false;
   uint64_t children_born = 0;
   uint64_t maxmemory = 0;
   uint64_t pressure_limit = 0;
@@ -237,9 +238,15 @@ void OnFork(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, voi
   }
 }
 
-void OnLoading(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t sub,
-               void* /*data*/) {
-  if (!Engine::IsOpen()) return;
+void OnReplAsyncLoad(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t sub,
+                     void* /*data*/) {
+  state.loads_beside_old_data = sub == VALKEYMODULE_SUBEVENT_REPL_ASYNC_LOAD_STARTED;
+}
+
+void OnLoading(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
+  // Clients are served from the old data meanwhile.
+  constexpr uint32_t kServed = VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
+  if (!Engine::IsOpen() || (vk::ContextFlags(ctx) & kServed) != 0) return;
   Engine& engine = Engine::Get();
   const bool started = sub == VALKEYMODULE_SUBEVENT_LOADING_RDB_START ||
                        sub == VALKEYMODULE_SUBEVENT_LOADING_AOF_START ||
@@ -295,6 +302,7 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
       {ValkeyModuleEvent_Shutdown, OnShutdown},
       {ValkeyModuleEvent_Config, OnConfig},
       {ValkeyModuleEvent_LoadingProgress, OnLoadingProgress},
+      {ValkeyModuleEvent_ReplAsyncLoad, OnReplAsyncLoad},
   };
   for (const auto& [event, callback] : subscriptions) {
     if (!vk::Listen(ctx, event, callback)) {
@@ -322,6 +330,8 @@ void NoteNothingLoads(ValkeyModuleCtx* ctx) {
   RunFirst(ctx);
   if (engine.state() == ModuleState::kRecovering) engine.set_state(ModuleState::kReady);
 }
+
+bool LoadsBesideOldData() { return state.loads_beside_old_data; }
 
 void AddTurnHook(TurnHook hook) {
   FLASH_CHECK(state.hook_count < state.hooks.size());

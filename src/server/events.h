@@ -21,6 +21,9 @@ namespace flash::server {
 /// from a command on, unless data loads, the module is ready.
 void NoteNothingLoads(ValkeyModuleCtx* ctx);
 
+/// Is a synchronisation under way that loads the new data beside the old, which stays if it fails?
+[[nodiscard]] bool LoadsBesideOldData();
+
 /// Called about ten times a second and once per turn of the event loop, outside commands, scripts
 /// and loading; as a unit of execution, so it may write. Up to four; at load.
 using TurnHook = void (*)(ValkeyModuleCtx* ctx);

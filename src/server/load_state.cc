@@ -16,10 +16,11 @@ constexpr uint64_t kLoadPatienceUs = 60'000'000;
 
 bool HasAnyFlag(uint32_t flags) { return (vk::ContextFlags(DetachedContext()) & flags) != 0; }
 
-bool DataLoads() { return Engine::Get().replaying() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_LOADING); }
-
-uint64_t LoadPatienceUs() {
-  return DataLoads() || HasAnyFlag(VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING) ? kLoadPatienceUs : 0;
+bool DataLoads() {
+  constexpr uint32_t kLoads = VALKEYMODULE_CTX_FLAGS_LOADING | VALKEYMODULE_CTX_FLAGS_ASYNC_LOADING;
+  return Engine::Get().replaying() || HasAnyFlag(kLoads);
 }
+
+uint64_t LoadPatienceUs() { return DataLoads() ? kLoadPatienceUs : 0; }
 
 }  // namespace flash::server

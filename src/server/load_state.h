@@ -10,8 +10,8 @@ namespace flash::server {
 /// Do the flags of the server's own context (VALKEYMODULE_CTX_FLAGS_*) hold any of these?
 [[nodiscard]] bool HasAnyFlag(uint32_t flags);
 
-/// The data set is being loaded on this thread: RDB, AOF, a synchronisation that replaced it, or a
-/// log that is replayed.
+/// The data set is being loaded on this thread: RDB, AOF, a synchronisation (instead of the data
+/// there is, or beside it), or a log that is replayed.
 [[nodiscard]] bool DataLoads();
 
 /// For how long a wait on this thread may go on while data loads, beside or instead of everything
