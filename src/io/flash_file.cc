@@ -124,9 +124,7 @@ Result<std::unique_ptr<FlashFile>> FlashFile::Open(const Options& options) {
   if (auto locked = file->Lock(); !locked) return locked.error();
   auto empty = file->Identify();
   if (!empty) return empty.error();
-  if (*empty && getrandom(file->id_.data(), file->id_.size(), 0) < 0) {
-    return file->Fail(Code::kIo, std::string("no random file id: ") + std::strerror(errno));
-  }
+  if (auto drawn = file->DrawNumbers(*empty); !drawn) return drawn.error();
   if (auto sized = file->Resize(); !sized) {
     // What this call made, it takes away again; a file that was there keeps its bytes.
     if (file->created_) unlink(file->path_.c_str());
@@ -190,6 +188,7 @@ Result<bool> FlashFile::Identify() {
     case SuperblockKind::kOurs:
       id_ = found.superblock.id;
       capacity_found_ = found.superblock.capacity_bytes;
+      hash_seed_ = hash_seed_found_ = found.superblock.hash_seed;
       return false;
     case SuperblockKind::kNewer:
       return Fail(Code::kForeign, "its format version " + std::to_string(found.version) +
@@ -209,6 +208,19 @@ Result<bool> FlashFile::Identify() {
               "its files away, then start with this one");
 }
 
+Result<void> FlashFile::DrawNumbers(bool is_new) {
+  if (is_new && getrandom(id_.data(), id_.size(), 0) < 0) {
+    return Fail(Code::kIo, std::string("no random file id: ") + std::strerror(errno));
+  }
+  // A file of an earlier version has none.
+  while (hash_seed_ == 0) {
+    if (getrandom(&hash_seed_, sizeof(hash_seed_), 0) < 0) {
+      return Fail(Code::kIo, std::string("no random numbers: ") + std::strerror(errno));
+    }
+  }
+  return {};
+}
+
 Result<void> FlashFile::Resize() {
   const uint64_t wanted = kSuperblockBytes + capacity_bytes_;
   struct stat before {};
@@ -224,7 +236,7 @@ Result<void> FlashFile::Resize() {
     return reserved.error();
   }
   // The superblock follows the size: a crash in between leaves an empty file or an older capacity.
-  if (capacity_found_ == capacity_bytes_) return {};
+  if (capacity_found_ == capacity_bytes_ && hash_seed_found_ == hash_seed_) return {};
   return WriteSuperblock();
 }
 
@@ -267,8 +279,16 @@ Result<void> FlashFile::Reserve(uint64_t bytes) {
   return {};
 }
 
+Result<void> FlashFile::KeepHashSeed(uint64_t seed) {
+  if (seed == hash_seed_) return {};
+  hash_seed_ = seed;
+  return WriteSuperblock();
+}
+
 Result<void> FlashFile::WriteSuperblock() {
-  const auto bytes = EncodeSuperblock({.id = id_, .capacity_bytes = capacity_bytes_});
+  // Aligned: the file may be open for transfers past the page cache.
+  alignas(kSuperblockBytes) const auto bytes =
+      EncodeSuperblock({.id = id_, .capacity_bytes = capacity_bytes_, .hash_seed = hash_seed_});
   if (pwrite(fd_, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
       fdatasync(fd_) != 0) {
     return Fail(Code::kIo, std::string("cannot be written: ") + std::strerror(errno));

@@ -1,9 +1,10 @@
 // flash_file.h: the tier file: found or created, identified, sized, locked.
 //
-// Its content is void at each open; a superblock in front says only that the file is ours. A file
-// that is anything else is refused and never written to. Knows neither segments nor io_uring. All
-// error texts are one line for people: the path, why, and what to do. Thread: Open on the main
-// thread; afterwards constant. Format: docs/format/tier-file.md. docs/adr/0003.
+// Its content is void at each open; a superblock in front says that the file is ours, and how the
+// server that uses it keys its hashes. A file that is anything else is refused and never written
+// to. Knows neither segments nor io_uring. All error texts are one line for people: the path, why,
+// and what to do. Thread: Open on the main thread; afterwards constant. Format:
+// docs/format/tier-file.md. docs/adr/0003.
 #pragma once
 
 #include <sys/types.h>
@@ -44,6 +45,11 @@ class FlashFile {
   [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const FileId& id() const { return id_; }
+  /// What hashes are keyed by: drawn when the file was created, or kept since.
+  [[nodiscard]] uint64_t hash_seed() const { return hash_seed_; }
+  /// Keeps another one for the next opens. Errors: kIo, with a message; then this one counts until
+  /// the end of the process only. Thread: main.
+  [[nodiscard]] Result<void> KeepHashSeed(uint64_t seed);
   /// Where byte 0 of the tier lies in the file.
   [[nodiscard]] uint64_t data_offset() const;
   [[nodiscard]] uint64_t capacity_bytes() const { return capacity_bytes_; }
@@ -66,6 +72,7 @@ class FlashFile {
   [[nodiscard]] Result<bool> Identify();
   [[nodiscard]] Result<void> Resize();
   [[nodiscard]] Result<void> Reserve(uint64_t bytes);
+  [[nodiscard]] Result<void> DrawNumbers(bool is_new);
   [[nodiscard]] Result<void> WriteSuperblock();
   void ChooseTransfer(bool direct);
   void NoteFileSystem();
@@ -76,7 +83,10 @@ class FlashFile {
   pid_t opened_by_ = 0;
   FileId id_{};
   uint64_t capacity_bytes_ = 0;
-  uint64_t capacity_found_ = 0;  // What the superblock said before.
+  uint64_t hash_seed_ = 0;
+  // What the superblock said before; differing makes it to be written.
+  uint64_t capacity_found_ = 0;
+  uint64_t hash_seed_found_ = 0;
   uint32_t alignment_ = 4096;
   bool direct_ = false;
   bool created_ = false;

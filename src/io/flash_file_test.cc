@@ -275,6 +275,41 @@ TEST_F(FlashFileTest, WarnsOnTmpfsAndMeetsItsEnd) {
   EXPECT_TRUE(ran);
 }
 
+TEST_F(FlashFileTest, KeepsTheHashSeed) {
+  uint64_t drawn = 0;
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    drawn = (*file)->hash_seed();
+    EXPECT_NE(drawn, 0U);
+  }
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    EXPECT_EQ((*file)->hash_seed(), drawn);
+    EXPECT_TRUE((*file)->KeepHashSeed(4711));
+    EXPECT_EQ((*file)->hash_seed(), 4711U);
+  }
+  const auto file = Open(2 * kCapacity);
+  ASSERT_TRUE(file);
+  EXPECT_EQ((*file)->hash_seed(), 4711U);
+}
+
+TEST_F(FlashFileTest, DrawsAHashSeedForAFileThatHasNone) {
+  const auto bytes = EncodeSuperblock({.id = {}, .capacity_bytes = kCapacity});
+  Put(std::string(base::AsText({bytes.data(), bytes.size()})));
+  uint64_t drawn = 0;
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    drawn = (*file)->hash_seed();
+    EXPECT_NE(drawn, 0U);
+  }
+  const auto file = Open();
+  ASSERT_TRUE(file);
+  EXPECT_EQ((*file)->hash_seed(), drawn);
+}
+
 TEST(Superblock, GoldenBytes) {
   Superblock superblock{.id = {}, .capacity_bytes = 0x0000010203040000};
   for (size_t i = 0; i < superblock.id.size(); ++i) superblock.id[i] = static_cast<std::byte>(i);
@@ -290,6 +325,10 @@ TEST(Superblock, GoldenBytes) {
   EXPECT_EQ(found.kind, SuperblockKind::kOurs);
   EXPECT_EQ(found.superblock.id, superblock.id);
   EXPECT_EQ(found.superblock.capacity_bytes, superblock.capacity_bytes);
+  superblock.hash_seed = 0x0807060504030201;
+  const auto with_seed = EncodeSuperblock(superblock);
+  EXPECT_EQ(base::LoadLe<uint64_t>(&with_seed[40]), superblock.hash_seed);
+  EXPECT_EQ(DecodeSuperblock(with_seed).superblock.hash_seed, superblock.hash_seed);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ constexpr size_t kVersionAt = 8;
 constexpr size_t kDataOffsetAt = 12;
 constexpr size_t kIdAt = 16;
 constexpr size_t kCapacityAt = 32;
+constexpr size_t kHashSeedAt = 40;
 constexpr size_t kChecksumAt = kSuperblockBytes - 8;
 constexpr uint64_t kChecksumSeed = 0x7469657266696c65ULL;  // "tierfile"
 
@@ -27,6 +28,7 @@ std::array<std::byte, kSuperblockBytes> EncodeSuperblock(const Superblock& super
   base::StoreLe<uint32_t>(&bytes[kDataOffsetAt], kSuperblockBytes);
   std::copy(superblock.id.begin(), superblock.id.end(), &bytes[kIdAt]);
   base::StoreLe<uint64_t>(&bytes[kCapacityAt], superblock.capacity_bytes);
+  base::StoreLe<uint64_t>(&bytes[kHashSeedAt], superblock.hash_seed);
   base::StoreLe<uint64_t>(&bytes[kChecksumAt],
                           base::Checksum({bytes.data(), kChecksumAt}, kChecksumSeed));
   return bytes;
@@ -49,6 +51,7 @@ SuperblockFound DecodeSuperblock(Bytes bytes) {
   found.kind = SuperblockKind::kOurs;
   std::copy_n(&bytes[kIdAt], found.superblock.id.size(), found.superblock.id.begin());
   found.superblock.capacity_bytes = base::LoadLe<uint64_t>(&bytes[kCapacityAt]);
+  found.superblock.hash_seed = base::LoadLe<uint64_t>(&bytes[kHashSeedAt]);
   return found;
 }
 

@@ -18,6 +18,7 @@ inline constexpr uint32_t kTierFormatVersion = 1;
 struct Superblock {
   FileId id{};
   uint64_t capacity_bytes = 0;
+  uint64_t hash_seed = 0;  // 0: none yet.
 };
 
 enum class SuperblockKind : uint8_t { kOurs, kNewer, kDamaged, kForeign };

@@ -102,6 +102,8 @@ void Engine::Close() {
   the_engine->file_.reset();
 }
 
+Result<void> Engine::KeepHashSeed(uint64_t seed) { return file_->KeepHashSeed(seed); }
+
 void Engine::ApplySettings() {
   pool_->SetCacheBytes(settings_.cache_size_bytes);
   pool_->SetDemotionLimits(settings_.demotion_batch, settings_.demotion_max_inflight);

@@ -81,6 +81,8 @@ class Engine {
   [[nodiscard]] io::Backend& backend() { return *backend_; }
   /// The tier file; what a forked child reopens to read from.
   [[nodiscard]] const io::FlashFile& file() const { return *file_; }
+  /// See FlashFile::KeepHashSeed.
+  [[nodiscard]] Result<void> KeepHashSeed(uint64_t seed);
   /// Makes further devices over that file, and tells which kind is in use.
   [[nodiscard]] io::TierDevices& devices() { return *devices_; }
   [[nodiscard]] Settings& settings() { return settings_; }

@@ -5,8 +5,9 @@
 
 #include <algorithm>
 
+#include "io/flash_file.h"
 #include "server/engine.h"
-#include "vk/api.h"
+#include "vk/log.h"
 
 namespace flash::server {
 namespace {
@@ -15,8 +16,7 @@ values::Env MakeEnv() {
   values::Env env;
   env.store = &Engine::Get().pool();
   env.counters = &Engine::Get().counters();
-  ValkeyModule_GetRandomBytes(reinterpret_cast<unsigned char*>(&env.hash_seed),
-                              sizeof(env.hash_seed));
+  env.hash_seed = Engine::Get().file().hash_seed();
   return env;
 }
 
@@ -36,6 +36,9 @@ bool AdoptHashSeed(uint64_t seed) {
     if (state != kFree && blocks[state] != 0) return false;
   }
   MutableEnv().hash_seed = seed;
+  if (const Result<void> kept = Engine::Get().KeepHashSeed(seed); !kept) {
+    vk::LogWarning("the order of hashes may change at the next start: " + kept.error().message);
+  }
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "server/events.h"
 #include "server/freeing.h"
 #include "server/value_env.h"
 #include "types/collection_io.h"
@@ -92,6 +93,12 @@ bool LoadChunk(ValkeyModuleIO* io, Bytes bytes, uint64_t count, bool* ended) {
   return true;
 }
 
+/// Old data that is being freed may be in the way; old data that stays is.
+void AdoptSeed(uint64_t seed) {
+  if (server::AdoptHashSeed(seed) || server::LoadsBesideOldData()) return;
+  if (server::FinishFrees()) server::AdoptHashSeed(seed);
+}
+
 bool LoadChunks(ValkeyModuleIO* io) {
   uint64_t count = ValkeyModule_LoadUnsigned(io);
   if (count == kSeedMark && ValkeyModule_IsIOError(io) == 0) {
@@ -99,7 +106,7 @@ bool LoadChunks(ValkeyModuleIO* io) {
     count = ValkeyModule_LoadUnsigned(io);
     if (ValkeyModule_IsIOError(io) != 0) return false;
     server::FinishFreesWhileLoading();
-    server::AdoptHashSeed(seed);
+    AdoptSeed(seed);
     if (count == 0) return true;
   }
   if (ValkeyModule_IsIOError(io) != 0) return false;
