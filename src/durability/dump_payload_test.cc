@@ -1,4 +1,5 @@
 // dump_payload_test.cc: payloads as servers make them, and what is none.
+//
 // Thread: the test's.
 #include "durability/dump_payload.h"
 

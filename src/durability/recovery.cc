@@ -202,7 +202,8 @@ Result<void> Run(ValkeyModuleCtx* ctx, Journal* journal, const Match& match,
     return going_on;
   }
   // Behind that, so that the log tells of it.
-  if (const uint64_t dropped_keys = replay.applied == 0 ? 0 : DropStrays(ctx); dropped_keys != 0) {
+  if (const uint64_t dropped_keys = the_progress.applied == 0 ? 0 : DropStrays(ctx);
+      dropped_keys != 0) {
     vk::LogNotice("recovered: " + std::to_string(dropped_keys) +
                   " keys of slots that other nodes have were deleted");
   }

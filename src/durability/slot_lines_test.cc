@@ -1,4 +1,5 @@
 // slot_lines_test.cc: lines as servers print them, whole, in part and damaged.
+//
 // Thread: the test's.
 #include "durability/slot_lines.h"
 

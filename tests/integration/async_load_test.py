@@ -144,7 +144,7 @@ def test_an_aborted_load_leaves_nothing(pair, server, history):
     if history == "same":
         renew(primary, replica)
         before = blocks(replica)
-        force_full_sync(primary, delay_us=30_000)
+        force_full_sync(primary, delay_us=100_000)
         source = primary
         wait_until(lambda: loads_beside(replica), 30, "the load")
     else:

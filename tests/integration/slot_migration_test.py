@@ -127,7 +127,7 @@ def assert_empty(node):
 
 
 class Writer(threading.Thread):
-    """One client that goes on writing to its own keys, wherever the slot is; knows what is there."""
+    """A client that goes on writing to keys of its own wherever the slot is, and knows them."""
 
     def __init__(self, pair):
         super().__init__()
@@ -223,9 +223,9 @@ def test_the_targets_replica_and_logs_have_it_too(server):
     replica.call("CLUSTER", "MEET", "127.0.0.1", pair.target.port,
                  pair.target.settings["cluster-port"])
     target_id = pair.id_of(pair.target)
-    wait_until(lambda: target_id in pair.ask(replica, "CLUSTER", "NODES"), 30, "the replica to join")
+    wait_until(lambda: target_id in pair.ask(replica, "CLUSTER", "NODES"), 30, "the replica")
     wait_until(lambda: replica.call("CLUSTER", "REPLICATE", target_id), 30)
-    wait_until(lambda: replica.info("replication").get("master_link_status") == "up", 30, "the link")
+    wait_until(lambda: replica.info("replication").get("master_link_status") == "up", 30, "link")
     fill(pair.source)
     expected = digests(pair.source)
     writer = Writer(pair)
