@@ -7,12 +7,24 @@
 #include <hiredis/hiredis.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <string_view>
 #include <thread>
 #include <utility>
 
 #include "base/clock.h"
+
+// For hiredis, which frees what it got from strdup. libc's takes memory from the server's
+// allocator, whose symbols come first there; free, as a module of the server finds it, may be
+// another's.
+extern "C" char* strdup(const char* text) noexcept {
+  const size_t bytes = std::strlen(text) + 1;
+  auto* const copy = static_cast<char*>(std::malloc(bytes));  // NOLINT: freed by hiredis.
+  if (copy != nullptr) std::memcpy(copy, text, bytes);
+  return copy;
+}
 
 namespace flash::cluster {
 namespace {

@@ -41,6 +41,7 @@ const std::shared_ptr<Drain>& Drain::Current() { return TheDrain(); }
 
 Drain::Drain(const Options& options, ValkeyModuleCtx* ctx)
     : options_(options),
+      caller_(ctx),
       maxmemory_(options.force ? 0 : types::Maxmemory(ctx)),
       home_db_(ValkeyModule_GetSelectedDb(ctx)) {
   db_ = options_.all_databases ? 0 : home_db_;
@@ -120,7 +121,9 @@ void Drain::OnScanned(ValkeyModuleCtx* /*ctx*/, ValkeyModuleString* name, Valkey
   }
   if (drain->options_.match && !base::GlobMatches(*drain->options_.match, vk::TextOf(name))) return;
   ++drain->figures_.scanned;
-  if (!ours) {
+  const bool allowed = !ours || drain->caller_.MayUse(name);
+  drain->leaves_some_ = drain->leaves_some_ || !allowed;
+  if (!ours || !allowed) {
     ++drain->figures_.skipped;
     return;
   }

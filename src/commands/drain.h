@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "dispatch/read_permission.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
 #include "types/contents.h"
@@ -75,8 +76,9 @@ class Drain : public std::enable_shared_from_this<Drain> {
   void Publish() { server::Engine::Get().counters().drain = figures_; }
 
   uint64_t changes_at_start_ = 0;  // As durability counts them.
-  bool leaves_some_ = false;       // Keys of ours, too large to be converted.
+  bool leaves_some_ = false;       // Keys of ours: too large, or not for the caller.
   const Options options_;
+  const dispatch::Caller caller_;
   uint64_t maxmemory_ = 0;
   ValkeyModuleScanCursor* cursor_ = nullptr;
   int db_ = 0;

@@ -106,6 +106,13 @@ bool Caller::MayRun(const char* command, ValkeyModuleString* key) const {
                                                  static_cast<int>(words.size())) == VALKEYMODULE_OK;
 }
 
+bool Caller::MayUse(ValkeyModuleString* key) const {
+  if (!name_) return true;
+  const User user(ValkeyModule_GetModuleUserFromUserName(name_.get()));
+  return user != nullptr &&
+         ValkeyModule_ACLCheckKeyPermissions(user.get(), key, kReadAndWrite) == VALKEYMODULE_OK;
+}
+
 bool MayReadToo(const Context& ctx, int key) {
   if (ctx.planning() || (vk::ContextFlags(ctx.raw()) & kUnchecked) != 0) return true;
   const vk::String name = UserNameOf(ctx.raw());

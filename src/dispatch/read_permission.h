@@ -21,6 +21,8 @@ class Caller {
   /// May he run that command on that key by now? True where the server would not check at all.
   /// Nothing is noted in ACL LOG.
   [[nodiscard]] bool MayRun(const char* command, ValkeyModuleString* key) const;
+  /// May he read and write that key by now? Otherwise as MayRun.
+  [[nodiscard]] bool MayUse(ValkeyModuleString* key) const;
 
  private:
   vk::String name_;  // Empty: nobody is asked.
