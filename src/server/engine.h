@@ -32,6 +32,7 @@ struct ServerCounters : values::ValueCounters {
   uint64_t parked_disconnected = 0;  // Clients that left while parked.
   uint64_t flashio_errors = 0;       // FLASHIO replies.
   uint64_t flashfull_errors = 0;     // FLASHFULL replies.
+  uint64_t replies_refused = 0;      // As too large.
   uint64_t converted = 0;            // Keys that became native ones.
   uint64_t adopted = 0;              // Native keys that became ours.
   uint64_t native_fallbacks = 0;     // Commands that ran on native keys.

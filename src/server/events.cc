@@ -97,13 +97,22 @@ void NoteLatency() {
 
 double UsedRatio() { return static_cast<double>(ValkeyModule_GetUsedMemoryRatio()); }
 
-void FollowPressureNow() {
+PressureInput LookAtMemory() {
   PressureInput input;
   input.maxmemory = state.maxmemory;
   if (input.maxmemory != 0) {
     input.used_ratio = UsedRatio();
     input.hot_bytes = Pool().stats().hot_bytes;
     input.cache_bytes = Engine::Get().settings().cache_size_bytes;
+  }
+  return input;
+}
+
+/// `more_bytes` are about to be taken.
+void FollowPressureNow(uint64_t more_bytes = 0) {
+  PressureInput input = LookAtMemory();
+  if (more_bytes != 0 && input.maxmemory != 0) {
+    input.used_ratio += static_cast<double>(more_bytes) / static_cast<double>(input.maxmemory);
   }
   const uint64_t limit = PressureLimit(input);
   if (limit == state.pressure_limit) return;
@@ -357,6 +366,18 @@ void EaseMemory() {
   };
   if (Pool().DriveUntil(blocks::WaitCause::kMemory, settled, kEaseUsMax)) return;
   state.ease_rest_until_us = clock.NowUs() + kEaseRestUs;
+}
+
+bool HasMemoryFor(uint64_t bytes) {
+  if (state.maxmemory == 0 || MayTake(state.maxmemory, UsedRatio(), bytes)) return true;
+  FollowPressureNow(bytes);
+  // Near its bound the cache has given what it can.
+  const uint64_t given = state.pressure_limit + state.pressure_limit / 8;
+  return state.pressure_limit == 0 || Pool().stats().hot_bytes <= given;
+}
+
+uint64_t ReplyBytesMax(uint64_t built_bytes) {
+  return ReplyBytesMax(LookAtMemory(), Engine::Get().settings().max_reply_bytes, built_bytes);
 }
 
 void TurnSoon(ValkeyModuleCtx* ctx) { ArmTick(ctx, kSoonMs); }

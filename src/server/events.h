@@ -56,6 +56,12 @@ void EaseMemory();
 /// Is there memory for one more waiting client, for which the server keeps buffers, before it comes
 /// near its maxmemory? Where there is none, the cache gives way from now on.
 [[nodiscard]] bool HasMemoryToPark();
+/// The same for `bytes` of a reply; true also when the cache has nothing left to give.
+[[nodiscard]] bool HasMemoryFor(uint64_t bytes);
+
+/// The largest reply that may be put together now, of which so much is in memory already; see
+/// pressure.h and flash.max-reply-bytes.
+[[nodiscard]] uint64_t ReplyBytesMax(uint64_t built_bytes);
 
 /// A context for callbacks that are given none. No writes, no replication under it.
 [[nodiscard]] ValkeyModuleCtx* DetachedContext();

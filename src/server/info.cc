@@ -120,6 +120,7 @@ void AddErrors(Fields& fields, const store::RecordStore::Stats& store,
   fields.AddYesNo("writes_failing", store.writes_failing);
   fields.Add("flashio_replies", counters.flashio_errors);
   fields.Add("flashfull_replies", counters.flashfull_errors);
+  fields.Add("replies_refused", counters.replies_refused);
 }
 
 void AddReads(Fields& fields, const blocks::BlockPool::Stats& pool,

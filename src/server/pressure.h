@@ -34,6 +34,17 @@ inline constexpr uint64_t kParkedClientBytes = 36 * 1024;
 /// May one more client wait? Up to a point beyond the one that the cache heads for: what waiting
 /// clients take, blocks give up in the next turn.
 [[nodiscard]] bool MayPark(uint64_t maxmemory, double used_ratio);
+/// The same for `bytes` of something else that blocks can give way to.
+[[nodiscard]] bool MayTake(uint64_t maxmemory, double used_ratio, uint64_t bytes);
+
+/// Replies up to this size are never refused, nor looked at.
+inline constexpr uint64_t kReplyBytesFloor = 1u << 20;
+
+/// The largest reply that may be put together now, of which `built_bytes` are in memory already.
+/// `setting`: flash.max-reply-bytes; 0: what maxmemory leaves when the cache has given way, and a
+/// 64th of it in any case.
+[[nodiscard]] uint64_t ReplyBytesMax(const PressureInput& input, uint64_t setting,
+                                     uint64_t built_bytes);
 
 /// Is the limit so near that the next command might be refused, or cost a key? Something took
 /// memory at one stroke then: the keyspace's table when it doubles, a transaction's arguments.

@@ -69,5 +69,26 @@ TEST(PressureTest, TheLimitIsNearOnlyBeyondWhereTheCacheSettles) {
   EXPECT_TRUE(IsNearLimit(1.2));
 }
 
+TEST(ReplyBytes, AreWhatMaxmemoryLeavesWhenTheCacheHasGivenWay) {
+  EXPECT_EQ(ReplyBytesMax(Input(0, 0, 50, 256), 0, 0), ~uint64_t{0});
+  // Of 97 usable MiB 60 are taken, 31 of them by hot blocks that can leave.
+  const uint64_t most = ReplyBytesMax(Input(100, 0.60, 31, 256), 0, 0);
+  EXPECT_NEAR(static_cast<double>(most), 67.0 * kMiB, 0.1 * kMiB);
+  // What is built already is among what is taken.
+  const uint64_t later = ReplyBytesMax(Input(100, 0.70, 31, 256), 0, 10 * kMiB);
+  EXPECT_NEAR(static_cast<double>(later), 67.0 * kMiB, 0.1 * kMiB);
+}
+
+TEST(ReplyBytes, NeverLessThanTheFloor) {
+  EXPECT_EQ(ReplyBytesMax(Input(10, 2.0, 0, 4), 0, 0), kReplyBytesFloor);
+  EXPECT_EQ(ReplyBytesMax(Input(640, 2.0, 0, 4), 0, 0), 10 * kMiB);
+}
+
+TEST(ReplyBytes, AreWhatTheSettingSays) {
+  EXPECT_EQ(ReplyBytesMax(Input(100, 2.0, 0, 4), 5 * kMiB, 0), 5 * kMiB);
+  EXPECT_EQ(ReplyBytesMax(Input(0, 0, 0, 4), 5 * kMiB, 9 * kMiB), 5 * kMiB);
+  EXPECT_EQ(ReplyBytesMax(Input(0, 0, 0, 4), 17, 0), kReplyBytesFloor);
+}
+
 }  // namespace
 }  // namespace flash::server

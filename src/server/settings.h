@@ -36,6 +36,7 @@ struct Settings {
   bool compression_lz4 = true;
   uint32_t io_timeout_ms = 5000;
   uint32_t max_parked_clients = 1024;
+  uint64_t max_reply_bytes = 0;
   bool wal = true;
   std::string wal_dir;  // Empty: beside the tier.
   uint64_t wal_max_bytes = 4 * kGiB;

@@ -100,7 +100,7 @@ constexpr Row Choice(std::string_view name, std::span<const std::string_view> ch
   return row;
 }
 
-const std::array<SettingSpec, 25> kTable = {
+const std::array<SettingSpec, 26> kTable = {
     Text("path", &Settings::path,
          "The tier file. Its folder must exist and be writable. Created and sized at load, locked "
          "while in use; "
@@ -177,6 +177,13 @@ const std::array<SettingSpec, 25> kTable = {
         "Most clients that wait for flash at a time without holding up others; above it cold reads "
         "are done at once, "
         "on the main thread. 0: always so.")
+        .RunTime(),
+    ByteSize<&Settings::max_reply_bytes>(
+        "max-reply-bytes", 0,
+        "A reply that would be larger is refused before it is put together. 0: larger than what "
+        "maxmemory leaves when the cache has given way to it, since replies count towards "
+        "maxmemory and would cost keys; no limit without maxmemory. Replies up to 1mb, and with 0 "
+        "up to a 64th of maxmemory, are never refused.")
         .RunTime(),
     YesNo<&Settings::wal>("wal",
                           "Whether the module keeps a log of changes to FLASH keys while the "

@@ -49,7 +49,7 @@ class TestTable:
     def test_every_setting_exists_with_its_default(self, server):
         shown = server(module_args=()).client.config_get("flash.*")
         table = documented()
-        assert set(shown) == set(table) and len(table) == 25
+        assert set(shown) == set(table) and len(table) == 26
         given = {"flash.path", "flash.capacity-bytes", "flash.io-threads", "flash.wal"}
         for name in set(table) - given:
             default = table[name][0]
