@@ -142,6 +142,7 @@ Order ElementsEqual(const Env& env, const Element& a, const Element& b, Missing*
 
 void PlanElement(const Env& env, const Element& element, Missing* missing) {
   if (!element.large) return;
+  missing->AddLarge(element.size());
   ForEachLargeBlock(element.large_word(), [&](BlockId id) { missing->Need(env.store, id); });
 }
 

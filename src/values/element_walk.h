@@ -11,17 +11,25 @@
 
 namespace flash::values {
 
-/// Names leaves ahead of a place: one at first, twice as many each time, up to a budget.
+/// Names leaves ahead of a place: one at first, twice as many each time, up to a budget; or as many
+/// as that from the beginning, for whoever is certain to need them.
 class Ahead {
  public:
-  explicit Ahead(uint64_t budget_bytes) : budget_bytes_(budget_bytes) {}
+  static constexpr uint64_t kAll = ~uint64_t{0};
 
-  /// Names the leaf of `path` and the next ones, forward or backward.
-  void Name(const Env& env, const Tree& tree, Path path, bool forward, Missing* missing);
+  explicit Ahead(uint64_t budget_bytes, bool certain = false)
+      : budget_bytes_(budget_bytes), leaves_(certain ? kCertain : 1) {}
+
+  /// Names the leaf of `path` and the next ones, forward or backward, but none that only has
+  /// elements behind the next `elements`.
+  void Name(const Env& env, const Tree& tree, Path path, bool forward, Missing* missing,
+            uint64_t elements = kAll);
 
  private:
+  static constexpr uint32_t kCertain = ~uint32_t{0};
+
   uint64_t budget_bytes_;
-  uint32_t leaves_ = 1;
+  uint32_t leaves_;
 };
 
 class ElementWalk {
@@ -32,6 +40,7 @@ class ElementWalk {
     bool reverse = false;
     uint32_t tree = 0;  ///< 1: the member index of a sorted set with a root.
     uint64_t budget_bytes = 0;
+    bool to_the_end = false;  ///< The walk is certain to reach its end.
   };
 
   /// `value` is a handle on a word that outlives the walk and does not change.

@@ -57,11 +57,16 @@ class Missing {
   }
   void AddCold(BlockId id) { cold_.push_back(id); }
 
+  /// Bytes of large elements that were named whole, cold or hot, by PlanElement.
+  [[nodiscard]] uint64_t large_bytes() const { return large_bytes_; }
+  void AddLarge(uint64_t bytes) { large_bytes_ += bytes; }
+
  private:
   std::vector<BlockId> cold_;
   std::array<BlockId, 12> hot_;  // Without an allocation; the rest is in more_hot_.
   uint32_t hot_count_ = 0;
   std::vector<BlockId> more_hot_;
+  uint64_t large_bytes_ = 0;
 };
 
 }  // namespace flash::values

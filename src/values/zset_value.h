@@ -97,6 +97,8 @@ class ZSetValue : public Collection {
   void PlanScan(uint64_t cursor, uint64_t count, Missing* missing) const;
   /// Clients keep cursors in signed integers and in doubles, which hold 53 bits.
   static constexpr uint32_t kCursorBits = 48;
+  static constexpr uint32_t kCursorShift = 64 - kCursorBits;
+  [[nodiscard]] static uint64_t CursorOf(uint64_t hash) { return hash >> kCursorShift; }
 
   /// A new value from distinct members in any order; the word must be 0, and stays so upon errors,
   /// which are those of reads. `to_flash`: see DirectPlacer.
@@ -120,8 +122,6 @@ class ZSetValue : public Collection {
   void MoveInIndex(Bytes member, double to);
   [[nodiscard]] bool MoveInPlace(Path* path, uint32_t i, double to);
   void EraseFromIndex(const Element& member);
-  static constexpr uint32_t kCursorShift = 64 - kCursorBits;
-  [[nodiscard]] static uint64_t CursorOf(uint64_t hash) { return hash >> kCursorShift; }
   /// The cursor at which the leaf behind `path` can be begun; 0: behind it there is none.
   [[nodiscard]] static uint64_t CursorBehind(const Path& path);
   /// Where the leaf ends, elements that a cursor cannot tell from its last one may follow.
