@@ -118,6 +118,15 @@ Outcome Context::ReplyReadFailure(Code code) {
   }
 }
 
+Outcome Context::ReplyTooLarge(uint64_t bytes, uint64_t allowed_bytes) {
+  if (!planning()) ++server::Engine::Get().counters().replies_refused;
+  const std::string text = "ERR a reply of " + std::to_string(bytes) +
+                           " bytes or more is refused: flash.max-reply-bytes, or what maxmemory "
+                           "leaves where that is 0, allows " +
+                           std::to_string(allowed_bytes) + " bytes now";
+  return ReplyError(text.c_str());
+}
+
 Outcome Context::ReplyFull() {
   if (!planning()) ++server::Engine::Get().counters().flashfull_errors;
   return ReplyError(errors::kFull);

@@ -19,6 +19,7 @@
 #include "dispatch/commit.h"
 #include "dispatch/draft_work.h"
 #include "dispatch/need.h"
+#include "server/pressure.h"
 #include "server/value_env.h"
 #include "values/env.h"
 #include "values/string_value.h"
@@ -101,6 +102,14 @@ class Context {
     return GateReadAll({&value, 1});
   }
   [[nodiscard]] std::optional<Outcome> GateReadAll(std::span<const values::StringValue> wanted);
+
+  /// A reply of at least so many bytes is allowed, see flash.max-reply-bytes. Before the gate of
+  /// the reads for it.
+  [[nodiscard]] std::optional<Outcome> GateReply(uint64_t bytes) {
+    if (bytes <= server::kReplyBytesFloor) [[likely]]
+      return std::nullopt;
+    return GateLargeReply(bytes);
+  }
 
   /// All blocks that `missing` names are hot. It is what plans of collections were given.
   [[nodiscard]] std::optional<Outcome> Gate(values::Missing& missing) {
@@ -206,6 +215,8 @@ class Context {
   /// What could not be read from flash, or found no room there: nothing was changed.
   Outcome ReplyReadFailure(Code code);
   Outcome ReplyFull();
+  /// The reply would take `bytes` or more, and only `allowed_bytes` are allowed now.
+  Outcome ReplyTooLarge(uint64_t bytes, uint64_t allowed_bytes);
   /// `ERR invalid expire time in '<command>' command`.
   Outcome ReplyInvalidExpire();
 
@@ -216,6 +227,7 @@ class Context {
   [[nodiscard]] const std::optional<KeyWait>& key_wait() const { return key_wait_; }
 
  private:
+  [[nodiscard]] std::optional<Outcome> GateLargeReply(uint64_t bytes);
   [[nodiscard]] std::optional<Outcome> GateMissing(values::Missing& missing);
   /// What the AOF or the primary brings was acknowledged once: refused for want of room it would be
   /// lost without a word, so it goes above the bound instead.

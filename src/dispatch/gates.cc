@@ -7,6 +7,7 @@
 #include "dispatch/context.h"
 #include "dispatch/errors.h"
 #include "server/engine.h"
+#include "server/events.h"
 
 namespace flash::dispatch {
 
@@ -77,6 +78,14 @@ std::optional<Outcome> Context::GateReadAll(std::span<const StringValue> wanted)
   }
   need_.values.assign(wanted.begin(), wanted.end());
   return Close(Need::Kind::kGather);
+}
+
+std::optional<Outcome> Context::GateLargeReply(uint64_t bytes) {
+  // What was put together already was allowed, and is part of what is used now.
+  if (prepared_ != nullptr && prepared_->gathered != nullptr) return std::nullopt;
+  const uint64_t allowed_bytes = server::ReplyBytesMax(0);
+  if (bytes <= allowed_bytes) return std::nullopt;
+  return ReplyTooLarge(bytes, allowed_bytes);
 }
 
 std::optional<Outcome> Context::GateMissing(values::Missing& missing) {

@@ -4,9 +4,11 @@
 #include "dispatch/long_work.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
+#include "dispatch/pause_points.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -23,6 +25,8 @@ constexpr uint64_t kPortionBytesMin = 64 * kKiB;
 constexpr uint64_t kPortionBytesMax = kMiB;
 /// No room for so long: there is none.
 constexpr uint64_t kStuckUs = 10'000'000;
+/// The cache gives way to a reply within this, or cannot.
+constexpr uint64_t kCacheGivesWayUs = 1'000'000;
 
 /// Room below the hard mark that there has to be before a portion is fetched: it comes on top of
 /// what is hot, and others write until it has come. Whoever only reads goes on without it.
@@ -84,11 +88,18 @@ LongJob::Progress LongJob::Finish(std::optional<Code> failure) {
 
 LongJob::Progress LongJob::Step(uint64_t deadline_us) {
   if (cancelled_) return Progress::kDone;
+  if (!copies_.blocks.empty()) {
+    const auto waits = Copy();
+    if (waits) return *waits;
+    if (failure_) return Finish(failure_);
+  }
   if (pins_.started()) {
     if (!pins_.ready()) return Progress::kWaiting;
     if (Result<void> read = pins_.outcome(); !read) return Finish(read.code());
   }
   if (!lacking_.empty()) return Fetch();
+  if (begun_ && IsHeld(PausePoint::kPortion)) return Progress::kMore;
+  begun_ = true;
   const base::Clock& clock = server::Engine::Get().clock();
   for (;;) {
     if (const uint64_t bytes = work_->room_bytes(); bytes != 0) {
@@ -96,6 +107,7 @@ LongJob::Progress LongJob::Step(uint64_t deadline_us) {
       if (!room) return Progress::kMore;
       if (!*room) return Finish(Code::kNoSpace);
     }
+    if (!HasMemory()) return Progress::kMore;
     Missing missing;
     switch (work_->Step(deadline_us, &missing)) {
       case LongWork::Progress::kMore:
@@ -103,6 +115,9 @@ LongJob::Progress LongJob::Step(uint64_t deadline_us) {
         continue;
       case LongWork::Progress::kDone:
         return Finish(work_->failure());
+      case LongWork::Progress::kCopies:
+        BeginCopies();
+        return Progress::kMore;
       case LongWork::Progress::kMissing:
         break;
     }
@@ -111,6 +126,18 @@ LongJob::Progress LongJob::Step(uint64_t deadline_us) {
     lacking_ = missing.ids();
     return Fetch();
   }
+}
+
+bool LongJob::HasMemory() {
+  const uint64_t bytes = work_->memory_bytes();
+  if (bytes == 0 || !waits_for_memory_ || server::HasMemoryFor(bytes)) {
+    short_since_us_ = 0;
+    return true;
+  }
+  const uint64_t now_us = server::Engine::Get().clock().NowUs();
+  if (short_since_us_ == 0) short_since_us_ = now_us;
+  waits_for_memory_ = now_us - short_since_us_ <= kCacheGivesWayUs;
+  return false;
 }
 
 std::optional<Result<void>> LongJob::Room(uint64_t bytes) {
@@ -136,6 +163,108 @@ LongJob::Progress LongJob::Fetch() {
   return pins_.ready() ? Progress::kMore : Progress::kWaiting;
 }
 
+// --- Copies
+// ---------------------------------------------------------------------------------------------
+
+void LongJob::BeginCopies() {
+  copies_ = work_->TakeCopies();
+  next_copy_ = 0;
+  if (copies_.past_the_cache) return;
+  pins_.Release();
+  for (const BlockCopy& copy : copies_.blocks) lacking_.push_back(copy.id);
+}
+
+std::optional<LongJob::Progress> LongJob::Copy() {
+  if (!copies_.past_the_cache) {
+    if (!lacking_.empty()) return Fetch();
+    if (!pins_.ready()) return Progress::kWaiting;
+    if (Result<void> read = pins_.outcome(); read) {
+      CopyHot();
+    } else {
+      failure_ = read.code();
+    }
+  } else {
+    while (!failure_ && next_copy_ < copies_.blocks.size() &&
+           CopyPast(copies_.blocks[next_copy_])) {
+      ++next_copy_;
+    }
+    // The store may be busy with others: asked again after the next Drive.
+    if (copies_inflight_ > 0) return Progress::kWaiting;
+    if (!failure_ && next_copy_ < copies_.blocks.size()) return Progress::kWaiting;
+  }
+  copies_.blocks.clear();
+  return std::nullopt;
+}
+
+void LongJob::CopyHot() {
+  for (const BlockCopy& copy : copies_.blocks) {
+    const Bytes bytes = Pool().Touch(copy.id);
+    FLASH_CHECK(bytes.size() == copy.to.size());
+    std::memcpy(copy.to.data(), bytes.data(), bytes.size());
+  }
+}
+
+bool LongJob::CopyPast(const BlockCopy& copy) {
+  if (Pool().IsHot(copy.id)) {
+    const Bytes bytes = Pool().Read(copy.id);
+    FLASH_CHECK(bytes.size() == copy.to.size());
+    std::memcpy(copy.to.data(), bytes.data(), bytes.size());
+    return true;
+  }
+  auto self = shared_from_this();
+  const MutableBytes to = copy.to;
+  const auto came = [self, to](Result<std::span<const std::byte>> read) {
+    --self->copies_inflight_;
+    if (!read) {
+      self->failure_ = read.code();
+    } else if (!self->cancelled_) {
+      FLASH_CHECK(read->size() == to.size());
+      std::memcpy(to.data(), read->data(), to.size());
+    }
+  };
+  if (Result<void> started = Pool().ReadDetached(copy.id, came); !started) {
+    if (started.code() != Code::kBusy) failure_ = started.code();
+    return false;
+  }
+  ++copies_inflight_;
+  return true;
+}
+
+Result<void> LongJob::CopyNow(WaitCause cause) {
+  copies_ = work_->TakeCopies();
+  const std::vector<BlockCopy> blocks = std::exchange(copies_.blocks, {});
+  if (!copies_.past_the_cache) {
+    pins_.Release();
+    std::vector<BlockId> ids;
+    for (const BlockCopy& copy : blocks) ids.push_back(copy.id);
+    AwaitFetchRoomNow();
+    pins_ = Pool().FetchNow(ids, cause);
+    if (Result<void> read = pins_.outcome(); !read) return read.code();
+  }
+  std::vector<std::byte> bytes;
+  for (const BlockCopy& copy : blocks) {
+    if (Result<void> read = Pool().CopyNow(copy.id, cause, &bytes); !read) return read.code();
+    FLASH_CHECK(bytes.size() == copy.to.size());
+    std::memcpy(copy.to.data(), bytes.data(), bytes.size());
+  }
+  return {};
+}
+
+// --- Waiting on this thread
+// ------------------------------------------------------------------------------
+
+void LongJob::AwaitFetchRoomNow() {
+  if (Pool().Admit(FetchRoomBytes())) return;
+  static_cast<void>(Pool().AwaitRoom(FetchRoomBytes(), WaitCause::kHardMark));
+}
+
+void LongJob::AwaitMemoryNow() {
+  const uint64_t bytes = work_->memory_bytes();
+  if (bytes == 0 || !waits_for_memory_ || server::HasMemoryFor(bytes)) return;
+  waits_for_memory_ = Pool().DriveUntil(
+      WaitCause::kMemory, [bytes] { return server::HasMemoryFor(bytes); }, kCacheGivesWayUs);
+}
+
 bool LongJob::AwaitRoom(uint64_t bytes) {
   const auto await = [bytes] {
     return Pool().Admit(bytes) || Pool().AwaitRoom(bytes, WaitCause::kHardMark);
@@ -150,28 +279,34 @@ Result<void> LongJob::RunNow(WaitCause cause) {
   // What was acknowledged once goes above the bound rather than being lost.
   const bool must_apply = cause == WaitCause::kReplication || cause == WaitCause::kLoading ||
                           server::Engine::Get().replaying();
-  for (;;) {
+  for (bool done = false; !done && !failure_;) {
     const uint64_t room = work_->room_bytes() == 0 ? 0 : StepRoomBytes(work_->room_bytes());
     if (room != 0 && !AwaitRoom(room) && !must_apply) {
       failure_ = Code::kNoSpace;
       break;
     }
+    AwaitMemoryNow();
     Missing missing;
-    const auto progress = work_->Step(std::numeric_limits<uint64_t>::max(), &missing);
-    if (progress == LongWork::Progress::kDone) {
-      failure_ = work_->failure();
-      break;
+    Result<void> outcome;
+    switch (work_->Step(std::numeric_limits<uint64_t>::max(), &missing)) {
+      case LongWork::Progress::kMore:
+        if (room != 0) pins_.Release();
+        break;
+      case LongWork::Progress::kDone:
+        failure_ = work_->failure();
+        done = true;
+        break;
+      case LongWork::Progress::kCopies:
+        outcome = CopyNow(cause);
+        break;
+      case LongWork::Progress::kMissing:
+        pins_.Release();
+        AwaitFetchRoomNow();
+        pins_ = Pool().FetchNow(missing.ids(), cause);
+        outcome = pins_.outcome();
+        break;
     }
-    pins_.Release();
-    if (progress == LongWork::Progress::kMore) continue;
-    if (!Pool().Admit(FetchRoomBytes())) {
-      static_cast<void>(Pool().AwaitRoom(FetchRoomBytes(), WaitCause::kHardMark));
-    }
-    pins_ = Pool().FetchNow(missing.ids(), cause);
-    if (Result<void> read = pins_.outcome(); !read) {
-      failure_ = read.code();
-      break;
-    }
+    if (!outcome) failure_ = outcome.code();
   }
   pins_.Release();
   return outcome();

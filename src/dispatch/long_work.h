@@ -31,11 +31,18 @@ inline constexpr uint64_t kElementsAtOnce = 8192;
 /// Would a command that lacks this pin more than a portion?
 [[nodiscard]] bool IsMoreThanPortion(values::Missing* missing);
 
+/// A block whose bytes a work wants in memory of its own.
+struct BlockCopy {
+  BlockId id = 0;
+  MutableBytes to;  ///< As long as the block; lives as long as the work.
+};
+
 class LongWork {
  public:
   enum class Progress : uint8_t {
     kMore,     ///< Its time was over.
     kMissing,  ///< Blocks are named.
+    kCopies,   ///< Copies are asked for: TakeCopies.
     kDone,     ///< The end; never called again.
   };
 
@@ -52,9 +59,23 @@ class LongWork {
   [[nodiscard]] virtual uint64_t room_bytes() const { return 0; }
   /// Of a work that is done: why in vain, if it was.
   [[nodiscard]] virtual std::optional<Code> failure() const { return std::nullopt; }
+  /// Bytes beside the cache that a step may take, for a reply. Not taken before the cache has given
+  /// way to them, where the server itself is short of memory.
+  [[nodiscard]] virtual uint64_t memory_bytes() const { return 0; }
+
+  /// Does it need no place among the parked commands on its keys? What it learns is that of the
+  /// moment at which it was made, whatever is done to them meanwhile, and changes nothing.
+  [[nodiscard]] virtual bool is_apart() const { return false; }
+
+  /// Blocks, hot or cold, to be copied before the next step, no more than a portion of them.
+  struct Copies {
+    std::vector<BlockCopy> blocks;
+    bool past_the_cache = false;  ///< Cold ones stay cold; else they become hot.
+  };
+  [[nodiscard]] virtual Copies TakeCopies() { return {}; }
 };
 
-class LongJob final : public server::BackgroundJob {
+class LongJob final : public server::BackgroundJob, public std::enable_shared_from_this<LongJob> {
  public:
   /// `done` runs once, from Step, unless cancelled before.
   LongJob(std::shared_ptr<LongWork> work, std::function<void()> done);
@@ -72,16 +93,33 @@ class LongJob final : public server::BackgroundJob {
   [[nodiscard]] Progress Finish(std::optional<Code> failure);
   /// Is there room for `bytes`? Absent: wait; else kNoSpace says that it is waited for in vain.
   [[nodiscard]] std::optional<Result<void>> Room(uint64_t bytes);
-  [[nodiscard]] Progress Fetch();
-  /// The same, waiting on this thread.
+  /// Room, waiting on this thread.
   [[nodiscard]] bool AwaitRoom(uint64_t bytes);
+  [[nodiscard]] bool HasMemory();
+  [[nodiscard]] Progress Fetch();
+
+  void BeginCopies();
+  /// Absent: all copies are made. An error is left in failure_.
+  [[nodiscard]] std::optional<Progress> Copy();
+  [[nodiscard]] bool CopyPast(const BlockCopy& copy);
+  void CopyHot();
+
+  void AwaitFetchRoomNow();
+  void AwaitMemoryNow();
+  [[nodiscard]] Result<void> CopyNow(blocks::WaitCause cause);
 
   std::shared_ptr<LongWork> work_;
   std::function<void()> done_;
   blocks::Fetch pins_;
   std::vector<BlockId> lacking_;  // Not asked for yet, for want of room.
+  LongWork::Copies copies_;
+  size_t next_copy_ = 0;
+  uint32_t copies_inflight_ = 0;
   std::optional<Code> failure_;
   uint64_t stuck_since_us_ = 0;
+  uint64_t short_since_us_ = 0;
+  bool waits_for_memory_ = true;  // Until that was in vain.
+  bool begun_ = false;
   bool cancelled_ = false;
 };
 

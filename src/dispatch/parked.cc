@@ -71,6 +71,7 @@ Parked::~Parked() { DropWaits(); }
 
 void Parked::Begin(Need need) {
   if (need.kind == Need::Kind::kNothing) return Ready();
+  if (need.kind == Need::Kind::kWork && need.work->is_apart()) LeaveLine(When::kAmidCommands);
   bringer_.Begin(std::move(need));
 }
 
@@ -199,9 +200,11 @@ void Parked::OnFree(ValkeyModuleCtx* /*ctx*/, void* pointer) noexcept {
   const std::unique_ptr<Parked> parked(static_cast<Parked*>(pointer));
   if (server::Engine::IsOpen()) --server::Engine::Get().counters().parked_now;
   // The server goes on with replies until there is none left, before any command.
-  for (Parked* next : State().queues.Leave(parked.get(), &parked->places_)) {
-    next->TryRelease(When::kBehindCommands);
-  }
+  parked->LeaveLine(When::kBehindCommands);
+}
+
+void Parked::LeaveLine(When when) {
+  for (Parked* next : State().queues.Leave(this, &places_)) next->TryRelease(when);
 }
 
 void Parked::Apply(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) {

@@ -1,8 +1,9 @@
 // parked.h: one command whose client waits for flash, from BlockClient to the reply.
 //
-// What it lacks is brought by its Bringer. It is released when it lacks
-// nothing, is first among parked commands for each of its keys, and, if it writes, nothing may not
-// be propagated now. Whoever leaves takes his command along. Thread: main. Decision: docs/adr/0006.
+// What it lacks is brought by its Bringer. It is released when it lacks nothing, is first among
+// parked commands for each of its keys (a long read has left their line), and, if it writes,
+// nothing may not be propagated now. Whoever leaves takes his command along. Thread: main.
+// Decision: docs/adr/0006.
 #pragma once
 
 #include "dispatch/bringer.h"
@@ -44,6 +45,8 @@ class Parked {
   void TryRelease(When when);
   /// Has it tried behind the commands of this turn.
   void TryReleaseLater();
+  /// Those behind it on its keys wait for it no longer.
+  void LeaveLine(When when);
   /// Has ReleaseHeld look at this one.
   void Hold();
   [[nodiscard]] bool MustHold() const;

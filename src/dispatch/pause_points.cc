@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -25,8 +26,8 @@ void StartPausePoints() {
 bool IsHeld(PausePoint point) {
   if (hold_folder == nullptr) [[likely]]
     return false;
-  const char* const name = point == PausePoint::kFetch ? "/fetch" : "/release";
-  return access((*hold_folder + name).c_str(), F_OK) == 0;
+  constexpr std::array<const char*, 3> kNames = {"/fetch", "/release", "/portion"};
+  return access((*hold_folder + kNames[static_cast<size_t>(point)]).c_str(), F_OK) == 0;
 }
 
 }  // namespace flash::dispatch

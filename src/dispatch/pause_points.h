@@ -13,6 +13,7 @@ namespace flash::dispatch {
 enum class PausePoint : uint8_t {
   kFetch,    ///< "fetch": before a parked command's first read is started.
   kRelease,  ///< "release": when it lacks nothing, before it is unblocked.
+  kPortion,  ///< "portion": between two steps of long work beside the event loop.
 };
 
 /// Reads the environment. Once, at load.

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "io/backend.h"
 #include "server/engine.h"
+#include "server/events.h"
 #include "server/freeing.h"
 #include "server/value_env.h"
 
@@ -43,7 +44,9 @@ struct ReleaseTask final : io::Task {
 };
 
 void ReleaseElsewhere(std::byte* memory, uint64_t bytes) {
-  if (bytes >= kReleaseElsewhereBytes && server::Engine::IsOpen()) {
+  // Where the server is short of memory it must not find this still taken when it looks next.
+  const bool elsewhere = bytes >= kReleaseElsewhereBytes && server::Engine::IsOpen();
+  if (elsewhere && server::HasMemoryFor(0)) {
     auto task = std::make_unique<ReleaseTask>();
     task->memory = memory;
     task->work = [](io::Task& self, MutableBytes /*io_bytes*/) noexcept {

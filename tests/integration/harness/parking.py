@@ -1,7 +1,8 @@
 """Commands held while their client is parked, so that what happens meanwhile is certain.
 
 The module asks the folder of FLASH_TEST_HOLD at its pause points (src/dispatch/pause_points.h):
-`fetch`, before a parked command's first read; `release`, when it lacks nothing any more.
+`fetch`, before a parked command's first read; `release`, when it lacks nothing any more;
+`portion`, between two steps of long work.
 """
 
 from conftest import wait_until
@@ -11,7 +12,7 @@ from harness.resp import Connection
 class Holder:
     """Holds parked commands of all servers started after it was made."""
 
-    POINTS = ("fetch", "release")
+    POINTS = ("fetch", "release")  # Of every command that parks.
 
     def __init__(self, folder, monkeypatch):
         self._folder = folder / "hold"
@@ -22,7 +23,7 @@ class Holder:
         (self._folder / point).touch()
 
     def let_go(self):
-        for point in self.POINTS:
+        for point in (*self.POINTS, "portion"):
             (self._folder / point).unlink(missing_ok=True)
 
 
