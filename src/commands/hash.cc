@@ -9,7 +9,9 @@
 #include "commands/collection_parts.h"
 #include "commands/erase_steps.h"
 #include "commands/hash_handlers.h"
+#include "commands/keyed_read.h"
 #include "commands/parse_hash.h"
+#include "commands/read_work.h"
 #include "commands/set_options.h"
 #include "types/hash_type.h"
 
@@ -22,6 +24,7 @@ constexpr int kClass = VALKEYMODULE_NOTIFY_GENERIC;
 constexpr const char* kHSetEvent = "flash.hset";
 constexpr const char* kHDelEvent = "flash.hdel";
 constexpr size_t kFirstField = 2;
+constexpr auto kHash = values::CollectionKind::kHash;
 
 /// HSET as replicas and the AOF are to do it: with the moment of expiry.
 void CommitSet(Context& ctx, const HSetRequest& request) {
@@ -180,13 +183,16 @@ Outcome HSet(Context& ctx) {
 ///
 /// Reply: the value, or null.
 Outcome HGet(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   HashKey key(ctx, kKey, Access::kRead);
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
   }
   Missing missing;
   const std::optional<Element> value = key->Get(vk::BytesOf(ctx.Argument(2)), &missing);
-  if (value) values::PlanElement(server::TheEnv(), *value, &missing);
+  if (value && IsLongElement(*value, &missing)) {
+    return ReadLong(ctx, std::make_shared<ElementRead>(*key, kHash, *value));
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (!value) return ctx.ReplyNull();
   ReplyElement(ctx, *value);
@@ -197,11 +203,16 @@ Outcome HGet(Context& ctx) {
 ///
 /// Reply: an array of values and nulls.
 Outcome HMGet(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   HashKey key(ctx, kKey, Access::kRead);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   Missing missing;
   for (int i = 2; key.exists() && i < ctx.argc(); ++i) {
     key->PlanGet(vk::BytesOf(ctx.Argument(i)), &missing);
+  }
+  const auto fields = static_cast<uint64_t>(ctx.argc()) - kFirstField;
+  if (key.exists() && IsTooMuch(&missing, ReplyBytesMaxOf(fields))) {
+    return ReadLong(ctx, std::make_shared<FieldsRead>(ctx, *key));
   }
   if (auto closed = ctx.Gate(missing)) return *closed;
   ctx.ReplyArray(ctx.argc() - 2);
@@ -221,11 +232,15 @@ Outcome HMGet(Context& ctx) {
 ///
 /// Reply: a map of fields and values; an empty one without a key.
 Outcome HGetAll(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   HashKey key(ctx, kKey, Access::kRead);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   const uint64_t size = key.exists() ? key->size() : 0;
   Missing missing;
-  if (size > 0) PlanRead(*key, 0, size, &missing);
+  if (IsLongRead(*key, 0, size, &missing)) {
+    return ReadLong(ctx, std::make_shared<RangeRead>(*key, kHash, RangeRead::Range{.end = size},
+                                                     RangeRead::Shape::kPairs));
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
   ctx.ReplyMap(static_cast<long>(size));
   if (size == 0) return Outcome::kDone;

@@ -7,6 +7,7 @@
 #include "commands/list_handlers.h"
 #include "commands/list_parts.h"
 #include "commands/parse_number.h"
+#include "commands/read_work.h"
 
 namespace flash::commands {
 namespace {
@@ -139,6 +140,7 @@ Outcome LLen(Context& ctx) {
 ///
 /// Reply: an array of elements.
 Outcome LRange(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   const Texts texts(ctx);
   const Result<IndexBounds> bounds = ParseIndexBounds(texts.args(), 2);
   if (!bounds) return ctx.ReplyError(bounds.error());
@@ -146,11 +148,17 @@ Outcome LRange(Context& ctx) {
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   const IndexRange range = RangeOf(*bounds, key.exists() ? key->size() : 0);
   Missing missing;
-  if (range.count > 0) PlanRead(*key, range.begin, range.begin + range.count, &missing);
+  const uint64_t end = range.begin + range.count;
+  if (IsLongRead(*key, range.begin, end, &missing)) {
+    return ReadLong(ctx,
+                    std::make_shared<RangeRead>(*key, values::CollectionKind::kList,
+                                                RangeRead::Range{.begin = range.begin, .end = end},
+                                                RangeRead::Shape::kElements));
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
   ctx.ReplyArray(static_cast<long>(range.count));
   if (range.count == 0) return Outcome::kDone;
-  key->ForRange(range.begin, range.begin + range.count, [&ctx](const Element& element) {
+  key->ForRange(range.begin, end, [&ctx](const Element& element) {
     ReplyElement(ctx, element);
     return true;
   });
@@ -161,6 +169,7 @@ Outcome LRange(Context& ctx) {
 ///
 /// Reply: the element, or null.
 Outcome LIndex(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   ListKey key(ctx, kKey, Access::kRead);
   if (!key.exists()) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
@@ -171,7 +180,10 @@ Outcome LIndex(Context& ctx) {
   if (!position) return ctx.ReplyNull();
   Missing missing;
   const std::optional<Element> element = key->At(*position, &missing);
-  if (element) values::PlanElement(server::TheEnv(), *element, &missing);
+  if (element && IsLongElement(*element, &missing)) {
+    return ReadLong(ctx,
+                    std::make_shared<ElementRead>(*key, values::CollectionKind::kList, *element));
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
   ReplyElement(ctx, *element);
   return Outcome::kDone;

@@ -95,6 +95,9 @@ Outcome Set(Context& ctx) {
   const bool compare =
       options.ifeq != 0 && found && key.value().bytes() == ctx.Text(options.ifeq).size();
   if ((options.get && found) || compare) {
+    if (options.get) {
+      if (auto closed = ctx.GateReply(key.value().bytes())) return *closed;
+    }
     if (auto closed = ctx.GateRead(key.value())) return *closed;
   }
 
@@ -127,6 +130,7 @@ Outcome Get(Context& ctx) {
     return key.wrong_type() ? ctx.ReplyError(errors::kWrongType) : ctx.ReplyNull();
   }
   key.Close();  // Meanwhile the block's entry arrives.
+  if (auto closed = ctx.GateReply(key.value().bytes())) return *closed;
   if (auto closed = ctx.GateRead(key.value())) return *closed;
   return ctx.ReplyBulk(ctx.Read(key.value()));
 }
@@ -137,13 +141,17 @@ Outcome Get(Context& ctx) {
 Outcome MGet(Context& ctx) {
   std::vector<StringValue> values;  // By argument; the empty handle where there is no key.
   std::vector<StringValue> present;
+  uint64_t reply_bytes = 0;
   values.reserve(static_cast<size_t>(ctx.argc() - 1));
   present.reserve(static_cast<size_t>(ctx.argc() - 1));
   for (int i = kKey; i < ctx.argc(); ++i) {
     const StringKey key(ctx, i, Access::kRead);
     values.push_back(key.value());
-    if (key.exists()) present.push_back(key.value());
+    if (!key.exists()) continue;
+    present.push_back(key.value());
+    reply_bytes += key.value().bytes();
   }
+  if (auto closed = ctx.GateReply(reply_bytes)) return *closed;
   if (auto closed = ctx.GateReadAll(present)) return *closed;
   ctx.ReplyArray(static_cast<long>(values.size()));
   for (const StringValue& value : values) {

@@ -1,10 +1,13 @@
 // zset_read.cc: handlers of the sorted set commands that only read. Their specs: zset_specs.cc.
 //
 // The order of checks is the native one. Thread: main.
+#include <algorithm>
 #include <string>
 
 #include "base/glob.h"
+#include "commands/keyed_read.h"
 #include "commands/parse_number.h"
+#include "commands/read_work.h"
 #include "commands/zset_handlers.h"
 #include "commands/zset_parts.h"
 
@@ -45,6 +48,7 @@ Outcome Count(Context& ctx, const Result<Range>& range) {
 }
 
 Outcome Range(Context& ctx, const ZRangeShape& shape) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   const Texts texts(ctx);
   const Result<ZRangeRequest> request = ParseZRange(texts.args(), shape);
   if (!request) return ctx.ReplyError(request.error());
@@ -53,7 +57,14 @@ Outcome Range(Context& ctx, const ZRangeShape& shape) {
   Missing missing;
   const Ranks ranks = RanksOf(*request, key, &missing);
   if (auto closed = ctx.Gate(missing)) return *closed;
-  if (ranks.count() > 0) PlanRead(*key, ranks.begin, ranks.end, &missing);
+  if (IsLongRead(*key, ranks.begin, ranks.end, &missing)) {
+    using Shape = RangeRead::Shape;
+    const RangeRead::Range range{
+        .begin = ranks.begin, .end = ranks.end, .reverse = request->reverse};
+    return ReadLong(
+        ctx, std::make_shared<RangeRead>(*key, values::CollectionKind::kZSet, range,
+                                         request->with_scores ? Shape::kScored : Shape::kElements));
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
 
   const bool nested = request->with_scores && ctx.resp3();
@@ -121,12 +132,15 @@ Outcome ZScore(Context& ctx) {
 ///
 /// Reply: an array of scores and nulls.
 Outcome ZMScore(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   ZSetKey key(ctx, kKey, Access::kRead);
   if (key.wrong_type()) return ctx.ReplyError(errors::kWrongType);
   Missing missing;
   for (int i = 2; key.exists() && i < ctx.argc(); ++i) {
     key->PlanScore(vk::BytesOf(ctx.Argument(i)), &missing);
   }
+  // Scores are short: more of them than may be replied are more than a client asks for.
+  if (IsTooMuch(&missing, 0)) return ReadLong(ctx, std::make_shared<ScoresRead>(ctx, *key));
   if (auto closed = ctx.Gate(missing)) return *closed;
   ctx.ReplyArray(ctx.argc() - 2);
   for (int i = 2; i < ctx.argc(); ++i) {
@@ -204,6 +218,7 @@ Outcome ZRevRangeByLex(Context& ctx) {
 ///
 /// Reply: the next cursor, and an array of members and scores as text.
 Outcome ZScan(Context& ctx) {
+  if (auto* work = ctx.DoneWork<ReadWork>()) return work->Reply(ctx);
   const Texts texts(ctx);
   const Result<uint64_t> cursor = ParseCursor(texts.args());
   if (!cursor) return ctx.ReplyError(cursor.error());
@@ -216,10 +231,16 @@ Outcome ZScan(Context& ctx) {
     const auto count = static_cast<uint64_t>(options->count);
     Missing missing;
     key->PlanScan(*cursor, count, &missing);
+    if (IsTooMuch(&missing, ReplyBytesMaxOf(2 * std::min(count, key->size())))) {
+      return ReadLong(ctx, std::make_shared<ScanRead>(*key, *cursor, *options));
+    }
     if (auto closed = ctx.Gate(missing)) return *closed;
     static_cast<void>(key->Scan(*cursor, count, [&missing](double, const Element& member) {
       values::PlanElement(server::TheEnv(), member, &missing);
     }));
+    if (IsTooMuch(&missing, ReplyBytesMaxOf(2 * std::min(count, key->size())))) {
+      return ReadLong(ctx, std::make_shared<ScanRead>(*key, *cursor, *options));
+    }
     if (auto closed = ctx.Gate(missing)) return *closed;
     if (ctx.planning()) return Outcome::kDone;
     scanned = Scan(key, *cursor, *options);
