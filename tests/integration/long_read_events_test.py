@@ -1,4 +1,4 @@
-"""What happens to a key, a client or the device while a long read is under way: the right reply, and
+"""What happens to a key, a client or the device during a long read: the right reply, and
 nothing is left behind."""
 
 import threading
@@ -41,6 +41,11 @@ def half_read(server, holder):
     reader = send_and_park(node, "FLASH.LRANGE", "L", 0, -1)
     yield node, reader
     reader.close()
+
+
+def reader_ids(node):
+    return [each["id"] for each in node.client.client_list()
+            if each["cmd"].lower() == "flash.lrange"]
 
 
 def nothing_is_left(node):
@@ -101,7 +106,7 @@ def test_a_client_that_leaves_takes_its_read_along(half_read, holder, leave):
     if leave == "disconnect":
         reader.close()
     else:
-        number = [each["id"] for each in node.client.client_list() if each["cmd"].lower() == "flash.lrange"]
+        number = reader_ids(node)
         assert node.client.execute_command("CLIENT", "KILL", "ID", number[0]) == 1
         with pytest.raises((Disconnected, ConnectionError)):
             reader.read()
@@ -115,7 +120,7 @@ def test_a_client_that_leaves_takes_its_read_along(half_read, holder, leave):
 
 def test_client_unblock_finds_nobody_to_unblock(half_read, holder):
     node, reader = half_read
-    number = [each["id"] for each in node.client.client_list() if each["cmd"].lower() == "flash.lrange"]
+    number = reader_ids(node)
     assert node.client.client_unblock(number[0]) == 0
     check_reply(holder, node, reader)
 
