@@ -49,6 +49,7 @@ def options_of(words=None):
     parser.add_argument("--after-us", type=int, default=0, help="and after it")
     parser.add_argument("--break", dest="broken", default="", help="safeguards to leave out")
     parser.add_argument("--run-ms", type=int, default=400, help="longest life between kills")
+    parser.add_argument("--least-ms", type=int, default=20, help="and shortest")
     parser.add_argument("--leaving", action="store_true",
                         help="CONVERT, DRAIN and SORT … STORE on keys of ours, too")
     parser.add_argument("--evict", action="store_true", help="under maxmemory, by allkeys-lru")
@@ -83,7 +84,7 @@ class Crashes:
     async def live_and_die(self):
         tasks = [asyncio.ensure_future(writer.run(self.node.port, self.options.depth))
                  for writer in self.writers]
-        left_ms = self.random.uniform(20, self.options.run_ms)
+        left_ms = self.random.uniform(self.options.least_ms, self.options.run_ms)
         before_ms = self.random.uniform(0, left_ms)
         await asyncio.sleep(before_ms / 1000)
         await self.disturb(self.random.choice(("nothing", "snapshot", "cut", "compact")))
