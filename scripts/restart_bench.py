@@ -122,6 +122,7 @@ def log_row(sync, options):
         file_mib = (node.dir / "flash.wal").stat().st_size / (1 << 20)
     finally:
         node.kill()
+        shutil.rmtree(node.dir)
     payload = options.writes * len(value)
     print(f"| {sync} | {written / payload:.2f} | {largest / (1 << 20):.0f} MiB "
           f"| {file_mib:.0f} MiB |", flush=True)

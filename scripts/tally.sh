@@ -65,7 +65,8 @@ run_other_servers() {
   local codename part
   local -a files=()
   for part in load command_facts differential strings_options strings_cluster hash list zset \
-    blocking hash_order async_load slot_migration migrate access; do
+    blocking hash_order async_load slot_migration migrate access recovery durability_doors \
+    durability_safeguards; do
     files+=("tests/integration/${part}_test.py")
   done
   for codename in trixie sid; do
