@@ -7,6 +7,7 @@
 #include "commands/list_handlers.h"
 #include "commands/list_parts.h"
 #include "commands/parse_number.h"
+#include "commands/pop_work.h"
 #include "commands/read_work.h"
 
 namespace flash::commands {
@@ -62,6 +63,29 @@ Outcome Push(Context& ctx, ListEnd end, bool only_if_exists, const char* event) 
   return ctx.ReplyInteger(static_cast<long long>(key->size()));
 }
 
+/// Takes off more than a command pins.
+Outcome PopMany(Context& ctx, ListKey& key, ListEnd end, uint64_t taken, const char* event) {
+  const uint64_t begin = end == ListEnd::kHead ? 0 : key->size() - taken;
+  PopWork* work = nullptr;
+  const PopWork::Wanted wanted{
+      {begin, begin + taken, end == ListEnd::kTail}, PopWork::Shape::kElements, !ctx.MustApply()};
+  if (auto closed = GatePop(ctx, key, wanted, &work)) return *closed;
+  Missing missing;
+  if (!work->takes_all()) key->PlanCut(begin, begin + taken, &missing);
+  if (auto closed = ctx.Gate(missing)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  static_cast<void>(work->Reply(ctx));
+  if (work->takes_all()) {
+    key.Delete();
+  } else {
+    const dispatch::Clone whole(*key, values::CollectionKind::kList);
+    key->Erase(begin, begin + taken);
+    key.Save();
+  }
+  CommitRemoval(ctx, kKey, !key.exists(), event, kListClass);
+  return Outcome::kDone;
+}
+
 Outcome Pop(Context& ctx, ListEnd end, const char* event) {
   const Texts texts(ctx);
   const Result<std::optional<int64_t>> count = ParsePopCount(texts.args());
@@ -84,8 +108,9 @@ Outcome Pop(Context& ctx, ListEnd end, const char* event) {
     ReplyElement(ctx, *element);
     key->Pop();
     key.Save();
+  } else if (ctx.DoneWork<PopWork>() != nullptr || IsLongTake(key, end, taken, &missing)) {
+    return PopMany(ctx, key, end, taken, event);
   } else {
-    PlanTake(key, end, taken, &missing);
     if (auto closed = ctx.Gate(missing)) return *closed;
     if (auto closed = ctx.GateApply()) return *closed;
     if (*count) ctx.ReplyArray(static_cast<long>(taken));

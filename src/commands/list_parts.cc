@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "commands/read_work.h"
+
 namespace flash::commands {
 namespace {
 
@@ -30,6 +32,13 @@ void PlanTake(ListKey& key, ListEnd end, uint64_t count, Missing* missing) {
   const uint64_t begin = TakenFrom(key, end, count);
   PlanRead(*key, begin, begin + count, missing);
   key->PlanErase(begin, begin + count, missing);
+}
+
+bool IsLongTake(ListKey& key, ListEnd end, uint64_t count, Missing* missing) {
+  const uint64_t begin = TakenFrom(key, end, count);
+  if (IsLongRead(*key, begin, begin + count, missing)) return true;
+  key->PlanErase(begin, begin + count, missing);
+  return false;
 }
 
 void Take(Context& ctx, ListKey& key, ListEnd end, uint64_t count) {

@@ -20,6 +20,8 @@ inline constexpr int kListClass = VALKEYMODULE_NOTIFY_LIST;
 
 /// What Take of `count` elements needs.
 void PlanTake(ListKey& key, ListEnd end, uint64_t count, Missing* missing);
+/// The same; true: that is more than a command pins, and not all of it is named.
+[[nodiscard]] bool IsLongTake(ListKey& key, ListEnd end, uint64_t count, Missing* missing);
 
 /// Replies `count` elements one after the other, the outermost first, and takes them off. Commit
 /// after.

@@ -55,6 +55,7 @@ class ReadWork : public dispatch::LongWork {
   [[nodiscard]] Progress Pause() const { return refused() ? Progress::kDone : Progress::kMore; }
 
   [[nodiscard]] dispatch::Clone& frozen() { return frozen_; }
+  [[nodiscard]] const dispatch::Clone& frozen() const { return frozen_; }
 
  private:
   dispatch::Clone frozen_;
@@ -71,7 +72,7 @@ class ReadWork : public dispatch::LongWork {
 };
 
 /// The elements of ranks [begin, end).
-class RangeRead final : public ReadWork {
+class RangeRead : public ReadWork {
  public:
   enum class Shape : uint8_t {
     kElements,  ///< Of a list; members of a sorted set.

@@ -9,6 +9,7 @@
 
 #include "commands/erase_steps.h"
 #include "commands/parse_number.h"
+#include "commands/pop_work.h"
 #include "commands/zset_handlers.h"
 #include "commands/zset_parts.h"
 
@@ -226,6 +227,24 @@ Outcome Add(Context& ctx, bool incr, const char* event) {
   return ReplyAdded(ctx, *request, done);
 }
 
+/// Takes off more than a command pins.
+Outcome PopMany(Context& ctx, ZSetKey& key, ZEnd end, uint64_t taken, const char* event) {
+  const uint64_t begin = end == ZEnd::kMin ? 0 : key->size() - taken;
+  PopWork* work = nullptr;
+  const PopWork::Wanted wanted{
+      {begin, begin + taken, end == ZEnd::kMax}, PopWork::Shape::kScored, !ctx.MustApply()};
+  if (auto closed = GatePop(ctx, key, wanted, &work)) return *closed;
+  if (auto closed = ctx.GateApply()) return *closed;
+  static_cast<void>(work->Reply(ctx));
+  if (work->takes_all()) {
+    key.Delete();
+  } else {
+    key.ReplaceContent(values::CollectionKind::kZSet, work->TakeDraft());
+  }
+  CommitRemoval(ctx, kKey, !key.exists(), event, kZSetClass);
+  return Outcome::kDone;
+}
+
 Outcome Pop(Context& ctx, ZEnd end, const char* event) {
   const Texts texts(ctx);
   const Result<std::optional<int64_t>> count = ParseZPopCount(texts.args());
@@ -239,7 +258,9 @@ Outcome Pop(Context& ctx, ZEnd end, const char* event) {
     return Outcome::kDone;
   }
   Missing missing;
-  PlanTakeRanked(key, end, taken, &missing);
+  if (ctx.DoneWork<PopWork>() != nullptr || IsLongTakeRanked(key, end, taken, &missing)) {
+    return PopMany(ctx, key, end, taken, event);
+  }
   if (auto closed = ctx.Gate(missing)) return *closed;
   if (auto closed = ctx.GateApply()) return *closed;
 

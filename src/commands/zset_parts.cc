@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "commands/read_work.h"
+
 namespace flash::commands {
 namespace {
 
@@ -116,6 +118,17 @@ void PlanTakeRanked(ZSetKey& key, ZEnd end, uint64_t count, Missing* missing) {
   const uint64_t begin = end == ZEnd::kMin ? 0 : key->size() - count;
   PlanRead(*key, begin, begin + count, missing);
   key->PlanEraseRange(begin, begin + count, missing);
+}
+
+bool IsLongTakeRanked(ZSetKey& key, ZEnd end, uint64_t count, Missing* missing) {
+  if (count == 1) {
+    key->PlanPop(EndOf(end), missing);
+    return false;
+  }
+  const uint64_t begin = end == ZEnd::kMin ? 0 : key->size() - count;
+  if (IsLongRead(*key, begin, begin + count, missing)) return true;
+  key->PlanEraseRange(begin, begin + count, missing);
+  return dispatch::IsMoreThanPortion(missing);
 }
 
 void TakeRanked(Context& ctx, ZSetKey& key, ZEnd end, uint64_t count, bool nested) {

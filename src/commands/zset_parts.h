@@ -37,6 +37,9 @@ struct Ranks {
 
 enum class ZEnd : uint8_t { kMin, kMax };
 
+/// What TakeRanked needs, likewise; true: that is more than a command pins, and not all is named.
+[[nodiscard]] bool IsLongTakeRanked(ZSetKey& key, ZEnd end, uint64_t count, Missing* missing);
+
 /// What TakeRanked needs, which has to follow before the set is used otherwise.
 void PlanTakeRanked(ZSetKey& key, ZEnd end, uint64_t count, Missing* missing);
 

@@ -157,6 +157,10 @@ class Context {
     return std::nullopt;
   }
 
+  /// What the AOF or the primary brings was acknowledged once: refused for want of room it would be
+  /// lost without a word, so it goes above the bound instead.
+  [[nodiscard]] bool MustApply() const;
+
   // --- Waiting for keys (docs/adr/0009)
   // ---------------------------------------------------------------
 
@@ -229,9 +233,6 @@ class Context {
  private:
   [[nodiscard]] std::optional<Outcome> GateLargeReply(uint64_t bytes);
   [[nodiscard]] std::optional<Outcome> GateMissing(values::Missing& missing);
-  /// What the AOF or the primary brings was acknowledged once: refused for want of room it would be
-  /// lost without a word, so it goes above the bound instead.
-  [[nodiscard]] bool MustApply() const;
   [[nodiscard]] values::Strings::Use use() const {
     return planning() ? values::Strings::Use::kPeek : values::Strings::Use::kTouch;
   }

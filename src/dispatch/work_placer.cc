@@ -32,7 +32,7 @@ Result<BlockId> WorkPlacer::Place(Bytes payload, values::Family* family) {
   meter_.step_bytes_ += payload.size();
   const uint64_t hot_max = server::Engine::Get().settings().cache_size_bytes / kHotShare;
   if (meter_.hot_bytes_ + payload.size() > hot_max) {
-    const Result<BlockId> created = Pool().CreateCold(payload, family);
+    Result<BlockId> created = Pool().CreateCold(payload, family);
     if (created) return created;
   }
   meter_.hot_bytes_ += payload.size();

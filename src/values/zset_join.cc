@@ -189,26 +189,27 @@ ZSetJoin::At ZSetJoin::LookUp(Missing* missing) {
   hash_ = first.Hash(env_);
   member_ = first.Member();
   scores_[0] = first.Score();
-  for (size_t i = 1; i < sets_.size(); ++i) {
+  for (; looked_up_ < sets_.size(); ++looked_up_) {
     Missing here;
-    scores_[i] = sets_[i].Find(env_, hash_, member_, &here);
+    scores_[looked_up_] = sets_[looked_up_].Find(env_, hash_, member_, &here);
     if (!here.empty()) {
       for (const BlockId id : here.ids()) static_cast<void>(missing->Need(env_.store, id));
-      return Lacking(i, missing);
+      return Lacking(missing);
     }
-    if (scores_[i].has_value() != of_all) return At::kNoMember;
+    if (scores_[looked_up_].has_value() != of_all) return At::kNoMember;
   }
   return At::kMember;
 }
 
-/// Names beside what the member at hand needs of all sets what those behind it need of this one.
-ZSetJoin::At ZSetJoin::Lacking(size_t set, Missing* missing) const {
+/// Names beside what the member at hand needs of the set where it was not looked up yet what those
+/// behind it need of that.
+ZSetJoin::At ZSetJoin::Lacking(Missing* missing) const {
   Keep(missing);
   const uint64_t most = options_.budget_bytes / 2 / env_.leaf_bytes_max;
-  uint64_t named = sets_.size();
+  uint64_t named = 1;
   BlockId last = kNoBlock;
   sets_[0].ForEachAhead(env_, missing, [&](uint64_t hash) {
-    if (sets_[set].NameLeafOf(hash, &last, missing, env_)) ++named;
+    if (sets_[looked_up_].NameLeafOf(hash, &last, missing, env_)) ++named;
     return named < most;
   });
   return At::kMissing;
@@ -220,13 +221,10 @@ void ZSetJoin::Keep(Missing* missing) const {
     return;
   }
   sets_[0].Keep(missing);
-  for (size_t i = 1; i < sets_.size(); ++i) {
-    BlockId last = kNoBlock;
-    sets_[i].NameLeafOf(hash_, &last, missing, env_);
-  }
 }
 
 void ZSetJoin::Advance() {
+  looked_up_ = 1;
   for (size_t i = 0; i < sets_.size(); ++i) {
     const bool at_hand = options_.of == Of::kAny ? scores_[i].has_value() : i == 0;
     if (at_hand) sets_[i].Advance();

@@ -63,7 +63,7 @@ class ZSetJoin {
   [[nodiscard]] bool LoadLoose(Missing* missing);
   [[nodiscard]] At LookAtLeast(Missing* missing);
   [[nodiscard]] At LookUp(Missing* missing);
-  [[nodiscard]] At Lacking(size_t set, Missing* missing) const;
+  [[nodiscard]] At Lacking(Missing* missing) const;
 
   const Env& env_;
   Options options_;
@@ -72,6 +72,7 @@ class ZSetJoin {
   Element member_;
   uint64_t hash_ = 0;
   std::vector<std::optional<double>> scores_;
+  size_t looked_up_ = 1;  // Sets in which the first one's member was looked up, itself included.
 };
 
 /// One of the sets, and how far it is gone through.

@@ -78,14 +78,18 @@ def commands(how):
     yield "LINSERT", "L", ("BEFORE", member(MEMBERS // 2), "inserted")
     yield "LINSERT", "L", ("AFTER", "nosuch", "inserted")
     yield "RPUSH", "L", [f"{n}{PADDING * 3}" for n in range(some)]
+    yield "LPOP", "L", (some,)
+    yield "RPOP", "L", (some * 2,)
     yield "LTRIM", "L", (20_000, -20_000)
     yield "LTRIM", "L", (1, -2)
-    yield "LTRIM", "L", (-30, -10)
+    yield "RPOP", "L", (10_000_000,)
     yield "ZREM", "Z", fields(absent)
     yield "ZREM", "Z", fields(spread) + fields(absent[:10]) + fields(spread[:10])
     yield "ZADD", "Z", scored(range(0, MEMBERS, MEMBERS // some), lambda n: n / 3)
     yield "ZADD", "Z", ["XX", "CH", *scored(range(3, MEMBERS, MEMBERS * 2 // some), lambda n: n)]
     yield "ZADD", "Z", ["GT", *scored(range(5, MEMBERS * 2, MEMBERS * 4 // some), lambda n: 500)]
+    yield "ZPOPMIN", "Z", (some,)
+    yield "ZPOPMAX", "E", (some * 2,)
     yield "ZUNIONSTORE", "D", (2, ["Z"], ["Y"])
     yield "ZUNIONSTORE", "D", (3, ["Z"], ["Y"], ["E"], "WEIGHTS", 0.1, -3, 1, "AGGREGATE", "MAX")
     yield "ZUNIONSTORE", "D", (1, ["Z"], "WEIGHTS", "inf")
@@ -99,6 +103,7 @@ def commands(how):
     yield "ZRANGESTORE", "D", (["Z"], 9000, 200, "BYSCORE", "REV", "LIMIT", 7, 30_000)
     yield "ZRANGESTORE", "D", (["E"], f"({member(3)}", "+", "BYLEX")
     yield "ZRANGESTORE", "D", (["Z"], 5, 4)
+    yield "ZPOPMAX", "Y", (10_000_000,)
 
 
 def run(node, how, *command):
