@@ -105,6 +105,8 @@ def page(connection, command, syntax, info, docs, difference):
              for name, words in names.items()]
     lines = [MARK + f"# {command}", "", "```", syntax, "```", "", docs["summary"].decode(), ""]
     if difference:
+        # Links are those of docs/commands.md, one folder up.
+        difference = difference.replace("](", "](../")
         lines += [f"Different: {difference}", ""]
     lines += ["| | |", "|---|---|", f"| complexity | {docs['complexity'].decode()} |",
               f"| since | {docs['since'].decode()} |",
