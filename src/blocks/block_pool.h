@@ -233,6 +233,10 @@ class BlockPool {
                                                   const Attempt& attempt,
                                                   uint64_t patience_us = 0) = 0;
 
+  /// Hot bytes that should leave RAM and cannot, because the store has no room for them: nothing
+  /// but freeing hot blocks makes room then.
+  [[nodiscard]] virtual uint64_t StuckBytes() = 0;
+
   /// Somebody holds the block in RAM; it cannot be demoted.
   [[nodiscard]] virtual bool IsPinned(BlockId id) const = 0;
 

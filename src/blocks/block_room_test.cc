@@ -15,6 +15,7 @@ namespace {
 
 using testing::kCache;
 using testing::kHard;
+using testing::kSlack;
 using testing::Waiter;
 
 using BlockRoomTest = testing::BlockBudgetFixture;
@@ -95,16 +96,16 @@ TEST_F(BlockRoomTest, NoGrantIsGivenWhileTheThreadWaits) {
 }
 
 TEST_F(BlockRoomTest, TheThreadDoesNotAwaitWhatTheEndOfAChildWouldBring) {
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   pool->Freeze();
   FillToHardMark();
   EXPECT_LT(AwaitNoSpace(), 100'000u);
-  store->live_bytes_max = ~uint64_t{0};
+  store->room_bytes_max = ~uint64_t{0};
   EXPECT_TRUE(pool->AwaitRoom(1024, WaitCause::kHardMark));
 }
 
 TEST_F(BlockRoomTest, SmallBlocksLeaveWhereALargeOneFindsNoRoom) {
-  store->live_bytes_max = 50'000;
+  store->room_bytes_max = 50'000;
   for (uint64_t seed = 0; seed < 9; ++seed) Create(seed, 100'000);
   std::vector<BlockId> small;
   while (pool->Admit(1024)) small.push_back(Create(1));
@@ -112,7 +113,7 @@ TEST_F(BlockRoomTest, SmallBlocksLeaveWhereALargeOneFindsNoRoom) {
   Settle();
   EXPECT_EQ(pool->stats().evictions, 50u);
   // There would be room for what is wanted, but what would have to leave for it is larger.
-  store->live_bytes_max += 500;
+  store->room_bytes_max += 500;
   while (pool->Admit(400)) Create(1);
   EXPECT_LT(AwaitNoSpace(400), 200'000u);
 }
@@ -165,7 +166,7 @@ class BlockRoomInLineTest : public BlockRoomTest {
 };
 
 TEST_F(BlockRoomInLineTest, NothingMovesBesideAChild) {
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   pool->Freeze();
   ExpectNoSpaceAfter(1'000'000);
 }
@@ -200,7 +201,7 @@ TEST_F(BlockRoomTest, ProgressProlongsTheWait) {
 }
 
 TEST_F(BlockRoomTest, FullTierIsToldAtOnce) {
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   FillToHardMark();
   EXPECT_EQ(pool->Admit(1024).code(), Code::kBusy);  // Not tried yet.
   Waiter waiter;
@@ -212,7 +213,7 @@ TEST_F(BlockRoomTest, FullTierIsToldAtOnce) {
 }
 
 TEST_F(BlockRoomTest, NobodyIsRefusedWhileBlocksAreStillToBeFreed) {
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   bool pending = true;
   pool->SetFreesPending([&] { return pending; });
   FillToHardMark();
@@ -229,17 +230,43 @@ TEST_F(BlockRoomTest, NobodyIsRefusedWhileBlocksAreStillToBeFreed) {
   EXPECT_EQ(waiter.code, Code::kNoSpace);
 }
 
+TEST_F(BlockRoomTest, WhatGoesStraightToFlashWaitsForWhatIsStillToBeFreed) {
+  store->room_bytes_max = 0;
+  pool->SetFreesPending([] { return true; });
+  EXPECT_EQ(pool->CreateCold(BytesOf(1, 1000)).code(), Code::kBusy);
+  pool->Freeze();  // It would make no room before the child's end.
+  EXPECT_EQ(pool->CreateCold(BytesOf(1, 1000)).code(), Code::kNoSpace);
+}
+
+TEST_F(BlockRoomTest, WhatCannotLeaveForWantOfRoomIsToldAsStuck) {
+  std::vector<BlockId> ids = CreateMany(800);
+  EXPECT_EQ(pool->StuckBytes(), 0u);
+  store->room_bytes_max = 0;
+  while (pool->Admit(1024)) ids.push_back(Create(1));
+  EXPECT_EQ(pool->StuckBytes(), 0u);  // Not tried yet.
+  Drive();
+  const uint64_t stuck = pool->StuckBytes();
+  EXPECT_EQ(stuck, Load() - (kCache - kSlack));
+  for (size_t i = 0; pool->StuckBytes() > 0; ++i) pool->Free(ids[i]);
+  EXPECT_LE(Load(), kCache - kSlack);
+  EXPECT_TRUE(pool->Admit(1024));
+  while (pool->Admit(1024)) Create(1);
+  EXPECT_GT(pool->StuckBytes(), 0u);
+  store->room_bytes_max = ~uint64_t{0};
+  EXPECT_EQ(pool->StuckBytes(), 0u);
+}
+
 TEST_F(BlockRoomTest, ACleanBlockThatTheWaiterItselfHoldsIsNoHope) {
   const BlockId own = CreateAndChill(1);
   const Fetch pinned = FetchOne(own);
   ASSERT_EQ(pool->StateOf(own), State::kHotClean);
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   FillToHardMark();
   EXPECT_LT(AwaitNoSpace(), 100'000u);
 }
 
 TEST_F(BlockRoomTest, FullTierWhileFrozenIsWorthWaitingFor) {
-  store->live_bytes_max = 0;
+  store->room_bytes_max = 0;
   pool->Freeze();
   FillToHardMark();
   Drive();

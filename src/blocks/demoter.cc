@@ -161,7 +161,8 @@ Result<BlockId> Demoter::CreateCold(Bytes payload, BlockOwner* owner) {
   uint32_t ticket = 0;
   if (const Result<void> put = health_.Put(id, draft->stored(), &ticket); !put) {
     core_.Discard(id, draft);
-    return put.code();
+    const bool for_now = put.code() == Code::kNoSpace && gate_.FlashRoomComes();
+    return for_now ? Code::kBusy : put.code();
   }
   core_.CreateDemoting(id, ticket, draft);
   return id;
@@ -192,6 +193,12 @@ Result<bool> Demoter::Demote(BlockId id) {
   core_.StartPut(id, ticket, false);
   flush_wanted_ = true;
   return true;
+}
+
+uint64_t Demoter::StuckBytes() {
+  if (store_ == nullptr || !health_.NoRoomToPut()) return 0;
+  const uint64_t evictable = core_.sums().evictable;
+  return evictable - std::min(evictable, MarksNow().goal);
 }
 
 void Demoter::OnUnpinned(BlockId id) {

@@ -60,6 +60,9 @@ class Demoter {
   [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner);
   [[nodiscard]] Result<bool> Demote(BlockId id);
 
+  /// See BlockPool.
+  [[nodiscard]] uint64_t StuckBytes();
+
   /// The last pin of a block went: a clean one beyond the bound leaves at once.
   void OnUnpinned(BlockId id);
 

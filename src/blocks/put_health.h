@@ -59,6 +59,10 @@ class PutHealth {
   /// No put is under way, the last one came to nothing, and the store has no room for `bytes` or
   /// for what would have to leave for them.
   [[nodiscard]] bool NothingCanBePut(uint64_t bytes) const;
+  /// The last put was refused for want of room, and there still is none for its like.
+  [[nodiscard]] bool NoRoomToPut() const {
+    return stuck_ && refused_bytes_ != 0 && !store_->HasRoomFor(refused_bytes_);
+  }
   /// Nothing is on its way out of RAM, or what is has been for too long, and nothing else can go.
   [[nodiscard]] bool NothingMoreLeaves() const;
   /// How long a writer that wants `bytes` waits though nothing leaves RAM.

@@ -54,6 +54,12 @@ class RoomGate {
   /// Answers writers in line. Once per turn.
   void ServeLine();
 
+  /// The store may have room soon though nothing that is there leaves: what is freed makes it, and
+  /// nobody waits on this thread, where that would not be seen.
+  [[nodiscard]] bool FlashRoomComes() const {
+    return waits_here_ == 0 && !health_.frozen() && frees_pending_();
+  }
+
   /// Somebody waits on this thread. No grant can be used up before he goes on, so none is given,
   /// and once nothing more can leave RAM those that live do not count against him: that would be a
   /// circle. The bound is passed by what is granted, for a moment.

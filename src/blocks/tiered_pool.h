@@ -93,6 +93,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause) override;
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
                                           uint64_t patience_us) override;
+  [[nodiscard]] uint64_t StuckBytes() override { return demoter_.StuckBytes(); }
   [[nodiscard]] bool IsPinned(BlockId id) const override { return core_.IsPinned(id); }
   void WaitForRoom(uint64_t bytes, RoomWaiter* waiter) override;
   void Forget(RoomWaiter* waiter) override { gate_.Forget(waiter); }

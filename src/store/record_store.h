@@ -210,6 +210,11 @@ class RecordStore {
   /// Would a put of `bytes` more be accepted sooner or later without anything being freed?
   [[nodiscard]] virtual bool HasRoomFor(uint64_t bytes) const = 0;
 
+  /// Bytes of all live records, and about the most that they can be: what no segment is kept back
+  /// from, less what compaction leaves dead.
+  [[nodiscard]] virtual uint64_t live_bytes() const = 0;
+  [[nodiscard]] virtual uint64_t live_bytes_max() const = 0;
+
   [[nodiscard]] virtual const Stats& stats() const = 0;
   virtual void SetCompression(Compression compression) = 0;
 

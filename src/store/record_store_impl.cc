@@ -241,6 +241,15 @@ bool RecordStoreImpl::HasRoomFor(uint64_t bytes) const {
   return room >= bytes + RecordBytes(0) + stage_.pending_bytes();
 }
 
+uint64_t RecordStoreImpl::live_bytes_max() const {
+  constexpr uint64_t kOpenSegments = 2;  // One of each stream.
+  const uint64_t lost = table_.totals().segments[static_cast<size_t>(SegmentState::kBad)];
+  const uint64_t kept_back = table_.reserve() + kOpenSegments + lost;
+  const uint64_t units =
+      (table_.count() - std::min<uint64_t>(table_.count(), kept_back)) * table_.segment_units();
+  return (units - units / SegmentTable::kVictimDeadDivisor) * kUnitBytes;
+}
+
 const RecordStore::Stats& RecordStoreImpl::stats() const {
   const SegmentTable::Totals& totals = table_.totals();
   const auto segments = [&totals](SegmentState state) {

@@ -41,6 +41,8 @@ class RecordStoreImpl final : public RecordStore {
   void ReadManyInChild(std::span<const RecordRef> records, ChildSource& source,
                        const VisitRecord& visit) const override;
   [[nodiscard]] bool HasRoomFor(uint64_t bytes) const override;
+  [[nodiscard]] uint64_t live_bytes() const override { return table_.totals().live * kUnitBytes; }
+  [[nodiscard]] uint64_t live_bytes_max() const override;
   [[nodiscard]] const Stats& stats() const override;
   void SetCompression(Compression compression) override;
   void CheckInvariants() const override;

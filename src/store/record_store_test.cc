@@ -180,6 +180,10 @@ TEST(RecordStore, FullMeansNoSpaceUntilSomethingIsFreed) {
   EXPECT_EQ(bench.owner.last_refusal, Code::kNoSpace);
   EXPECT_FALSE(bench.store->HasRoomFor(1000));
   EXPECT_GT(bench.store->stats().used_bytes, 16 * kMiB * 9 / 10);
+  EXPECT_EQ(bench.store->live_bytes(), bench.store->stats().used_bytes);
+  // What it said beforehand was right but for the segments that are open.
+  EXPECT_LE(bench.store->live_bytes_max(), bench.store->live_bytes());
+  EXPECT_GT(bench.store->live_bytes_max(), bench.store->live_bytes() / 100 * 93);
   bench.CheckAccounts();
   EXPECT_EQ(bench.CountWrong(), 0u);
 

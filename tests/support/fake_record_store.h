@@ -31,7 +31,7 @@ class FakeRecordStore final : public store::RecordStore {
   std::optional<Code> refuse_puts;
   std::optional<Code> refuse_reads;
   std::optional<Code> fail_reads;
-  uint64_t live_bytes_max = ~uint64_t{0};  ///< Puts beyond are refused with kNoSpace.
+  uint64_t room_bytes_max = ~uint64_t{0};  ///< Puts beyond are refused with kNoSpace.
   void SayWritesFail() { stats_.writes_failing = true; }
   void FinishPuts(size_t count = ~size_t{0});
   void FailPuts(Code code);
@@ -64,8 +64,10 @@ class FakeRecordStore final : public store::RecordStore {
   void ReadManyInChild(std::span<const store::RecordRef> records, store::ChildSource& source,
                        const VisitRecord& visit) const override;
   [[nodiscard]] bool HasRoomFor(uint64_t bytes) const override {
-    return live_bytes_ + bytes <= live_bytes_max;
+    return live_bytes_ + bytes <= room_bytes_max;
   }
+  [[nodiscard]] uint64_t live_bytes() const override { return live_bytes_; }
+  [[nodiscard]] uint64_t live_bytes_max() const override { return room_bytes_max; }
   [[nodiscard]] const Stats& stats() const override { return stats_; }
   void SetCompression(Compression /*compression*/) override {}
   void CheckInvariants() const override {}
