@@ -167,6 +167,12 @@ BlockId OnlyBlockOf(uint64_t word) {
   return leaf.large() ? kNoBlock : leaf.id();
 }
 
+Residence ResidenceOf(values::CollectionKind kind, uint64_t word) {
+  if (word == 0) return Residence::kNoBlocks;
+  const Collection value(server::TheEnv(), kind, &word);
+  return value.tiered() ? Residence::kCold : Residence::kHot;
+}
+
 bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b) {
   return Collection(server::TheEnv(), kind, &b).IsStill(a);
 }

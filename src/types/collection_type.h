@@ -54,6 +54,7 @@ void DigestCollection(const CollectionTypeSpec& spec, ValkeyModuleDigest* digest
 [[nodiscard]] size_t RamOf(values::CollectionKind kind, uint64_t word);
 void AppendBlocksOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
 [[nodiscard]] BlockId OnlyBlockOf(uint64_t word);
+[[nodiscard]] Residence ResidenceOf(values::CollectionKind kind, uint64_t word);
 [[nodiscard]] bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b);
 void AppendContentOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
 void AppendLargeOf(Bytes leaf, std::vector<BlockId>* ids);
@@ -105,6 +106,9 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
   FlashType type{.name = kSpec.name, .packed = kSpec.packed};
   type.append_blocks = [](void* value, std::vector<BlockId>* ids) {
     internal::AppendBlocksOf(kSpec.kind, server::WordOf(value), ids);
+  };
+  type.residence = [](void* value) {
+    return internal::ResidenceOf(kSpec.kind, server::WordOf(value));
   };
   type.only_block = [](void* value) { return internal::OnlyBlockOf(server::WordOf(value)); };
   type.pack = [](Bytes block, std::vector<std::byte>* to) { internal::PackLeaf(kSpec, block, to); };

@@ -221,6 +221,13 @@ BlockId OnlyBlockOf(void* pointer) {
                                                    : kNoBlock;
 }
 
+Residence ResidenceOf(void* pointer) {
+  const StringValue value = StringValue::FromPointer(pointer);
+  const values::Strings& strings = server::TheStrings();
+  if (strings.BlockCount(value) == 0) return Residence::kNoBlocks;
+  return strings.IsHot(value) ? Residence::kHot : Residence::kCold;
+}
+
 void Pack(Bytes block, std::vector<std::byte>* to) {
   to->insert(to->end(), block.begin(), block.end());
 }
@@ -380,6 +387,7 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
   TypeRegistry::Add({.name = kTypeName,
                      .handle = StringTypeHandle(),
                      .append_blocks = AppendBlocks,
+                     .residence = ResidenceOf,
                      .packed = values::PackedKind::kString,
                      .only_block = OnlyBlockOf,
                      .pack = Pack,

@@ -21,11 +21,21 @@ using BlockBytes = std::function<Bytes(BlockId id)>;
 /// The arguments of one entry, valid during the call.
 using ArgumentVisitor = std::function<void(std::span<const std::string> arguments)>;
 
+/// Where the blocks of a value are.
+enum class Residence : uint8_t {
+  kNoBlocks,  ///< It always lives in RAM.
+  kHot,       ///< All are in RAM.
+  kCold,      ///< Some are on flash only.
+};
+
 struct FlashType {
   const char* name = nullptr;  // As TYPE answers.
   ValkeyModuleType* handle = nullptr;
   /// Appends the ids of all blocks of a value; none for one that always lives in RAM.
   void (*append_blocks)(void* value, std::vector<BlockId>* ids) = nullptr;
+
+  /// O(1), or nearly so.
+  Residence (*residence)(void* value) = nullptr;
 
   // For the table of a snapshot (value_table.h).
   values::PackedKind packed{};
