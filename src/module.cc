@@ -18,6 +18,7 @@
 #include "dispatch/dispatcher.h"
 #include "durability/durability.h"
 #include "durability/replay_command.h"
+#include "eviction/evictor.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -84,6 +85,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   commands::FollowNumberDialect();
   server::RegisterInfo(ctx);
   if (auto done = durability::Start(ctx); !done) return done;
+  if (auto done = eviction::Start(ctx); !done) return done;
   return server::StartEvents(ctx);
 }
 

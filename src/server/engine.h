@@ -52,6 +52,14 @@ struct ServerCounters : values::ValueCounters {
     uint64_t keys_migrated = 0;
     uint64_t keys_rejected = 0;
   } migration;
+  /// Keys that left because the tier was full.
+  struct Eviction {
+    uint64_t keys = 0;
+    uint64_t sampled = 0;     // Keys looked at for that.
+    uint64_t us = 0;          // What it took of the main thread.
+    uint64_t mark_bytes = 0;  // Above so many live bytes on flash; 0: never.
+    bool exhausted = false;
+  } eviction;
   uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
 };
 

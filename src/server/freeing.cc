@@ -166,7 +166,7 @@ void AwaitLazyFree() {
 }
 
 bool DrainFrees() {
-  if (DeferredFree::Pending() == 0 && !AnyCollectionToFree()) return false;
+  if (!FreesQueued()) return false;
   // A drained value may leave a collection, not the other way round.
   while (DeferredFree::Pending() != 0) DeferredFree::Drain(kFreeSliceUs);
   FinishFreeingCollections();
@@ -229,8 +229,10 @@ void FreeCollection(CollectionKind kind, uint64_t word) {
   Background::Add(std::make_shared<FreeJob>(kind, word));
 }
 
+bool FreesQueued() { return DeferredFree::Pending() != 0 || AnyCollectionToFree(); }
+
 bool AnyFreePending() {
-  if (DeferredFree::Pending() != 0 || AnyCollectionToFree()) return true;
+  if (FreesQueued()) return true;
   static bool goes_on = false;
   static uint64_t looked_us = 0;
   const uint64_t now_us = Engine::Get().clock().NowUs();

@@ -50,6 +50,9 @@ void FreeCollection(values::CollectionKind kind, uint64_t word);
 /// event loop. For when there is no room otherwise; looks at most once in a millisecond.
 [[nodiscard]] bool AnyFreePending();
 
+/// The same of what this module frees itself, beside the event loop; costs next to nothing.
+[[nodiscard]] bool FreesQueued();
+
 /// Frees, waiting on this thread, what is gone and still to be freed; false: nothing is. Usually it
 /// happens beside the event loop. Where that does not turn, in scripts and while data loads, such
 /// values fill up RAM and the tier. The caller holds no pins and uses no block bytes. Waits for the

@@ -111,6 +111,14 @@ void AddStorage(Fields& fields, const store::RecordStore::Stats& store) {
   fields.Add("segments_bad", store.segments_bad);
 }
 
+void AddKeyEviction(Fields& fields, const ServerCounters::Eviction& eviction) {
+  fields.Add("evicted_keys", eviction.keys);
+  fields.Add("key_eviction_mark_bytes", eviction.mark_bytes);
+  fields.Add("key_eviction_sampled", eviction.sampled);
+  fields.Add("key_eviction_us_total", eviction.us);
+  fields.AddYesNo("key_eviction_exhausted", eviction.exhausted);
+}
+
 void AddErrors(Fields& fields, const store::RecordStore::Stats& store,
                const ServerCounters& counters) {
   fields.Add("checksum_errors", store.checksum_errors);
@@ -210,6 +218,7 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   AddCache(fields, pool, engine.counters());
   AddDemotion(fields, pool, engine.counters());
   AddStorage(fields, store);
+  AddKeyEviction(fields, engine.counters().eviction);
   AddErrors(fields, store, engine.counters());
   AddReads(fields, pool, engine.counters());
   if (for_crash_report == 0) AddDevice(fields, engine, store.buffer_bytes);

@@ -21,6 +21,7 @@ _BELOW = {
     "types": ["server"],
     "dispatch": ["types"],
     "durability": ["dispatch", "log"],
+    "eviction": ["dispatch"],
     "cluster": ["durability"],
     "commands": ["cluster"],
 }
