@@ -22,14 +22,15 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
-from measures import (cold, collection_memory, collection_speed, collection_stalls,  # noqa: E402
-                      durable, hot, io_backends, memory, snapshots, stalls)
+from measures import (cache, cold, collection_memory, collection_speed,  # noqa: E402
+                      collection_stalls, durable, hot, io_backends, memory, snapshots, stalls)
 from measures.tools import FAILED, NOT_BUILT, SHOWN, Bench, Row, has_command  # noqa: E402
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
           "io-backends": io_backends.measure,
           "durable": durable.measure,
           "stalls": stalls.measure, "snapshots": snapshots.measure,
+          "cache": cache.measure,
           "collections": collection_memory.measure,
           "collections-10": collection_speed.group(10),
           "collections-1k": collection_speed.group(1_000),
