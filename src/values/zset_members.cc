@@ -21,8 +21,9 @@ Order ZSetValue::CompareAt(uint64_t rank, const Element& text, Missing* missing)
 std::optional<uint64_t> ZSetValue::RankByMember(const Element& text, bool after,
                                                 Missing* missing) const {
   // Each round looks at elements evenly spread over what is left. Cold ones are fetched at once:
-  // bisection alone would wait for one leaf after the other.
-  constexpr uint64_t kParts = 64;
+  // bisection alone would wait for one leaf after the other. Few enough that both bounds of a range
+  // pin no more than a portion (docs/adr/0012).
+  constexpr uint64_t kParts = 16;
   uint64_t low = 0;
   uint64_t high = size();
   while (low < high) {
