@@ -35,9 +35,7 @@ class PopWork final : public RangeRead {
   [[nodiscard]] uint64_t TakeDraft() { return draft_->TakeDraft(); }
 
  protected:
-  void ReplyAll(Context& ctx) override {
-    replies_ ? RangeRead::ReplyAll(ctx) : ctx.ReplyArray(0);
-  }
+  void ReplyAll(Context& ctx) override { replies_ ? RangeRead::ReplyAll(ctx) : ctx.ReplyArray(0); }
 
  private:
   Range range_;

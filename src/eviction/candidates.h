@@ -2,7 +2,7 @@
 //
 // As the server's own pool (evict.c): sixteen, ordered by score, kept from one choice to the next,
 // so that few samples choose nearly as well as many. Knows no key but its name; it may be gone by
-// the time it is taken. Thread: one owner. Decision: docs/adr/0019.
+// the time it is taken. Thread: one owner. Decision: docs/adr/0022.
 #pragma once
 
 #include <cstddef>

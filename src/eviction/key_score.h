@@ -1,6 +1,6 @@
 // key_score.h: may this key be evicted, and how much sooner than others?
 //
-// Asks the server how it was used, without using it. Thread: main. Decision: docs/adr/0019.
+// Asks the server how it was used, without using it. Thread: main. Decision: docs/adr/0022.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // marks.h: from how many live bytes on flash keys are evicted, down to how many, and how long a
 // turn.
 //
-// Pure arithmetic. Thread: any. Decision: docs/adr/0019.
+// Pure arithmetic. Thread: any. Decision: docs/adr/0022.
 #pragma once
 
 #include <algorithm>

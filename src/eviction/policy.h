@@ -1,7 +1,7 @@
 // policy.h: what the server's maxmemory-policy says about a full tier.
 //
 // Pure: text in, decisions out. Knows neither keys nor the server. Thread: any. Decision:
-// docs/adr/0019.
+// docs/adr/0022.
 #pragma once
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 //
 // One incremental scan per database goes on where it stopped: keys that follow each other in a
 // table ordered by hash are a random sample without repetition. Also notices where nothing is to be
-// found. Deletes nothing. Thread: main. Decision: docs/adr/0019.
+// found. Deletes nothing. Thread: main. Decision: docs/adr/0022.
 #pragma once
 
 #include <cstdint>
