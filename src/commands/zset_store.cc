@@ -174,6 +174,7 @@ struct StoreRequest {
 
 std::vector<JoinWork::Source> ForWork(const std::vector<Source>& sources) {
   std::vector<JoinWork::Source> all;
+  all.reserve(sources.size());
   for (const Source& source : sources) {
     all.push_back({source.size() > 0 ? &**source.key : nullptr, source.weight});
   }

@@ -236,6 +236,7 @@ Result<void> LongJob::CopyNow(WaitCause cause) {
   if (!copies_.past_the_cache) {
     pins_.Release();
     std::vector<BlockId> ids;
+    ids.reserve(blocks.size());
     for (const BlockCopy& copy : blocks) ids.push_back(copy.id);
     AwaitFetchRoomNow();
     pins_ = Pool().FetchNow(ids, cause);

@@ -61,7 +61,7 @@ Result<void> CopyKey(ValkeyModuleCtx* ctx, KeyPlace from, KeyPlace to, Source so
   if (type == nullptr) return Misfit("a key that is not there was moved or copied");
   if (from.db == to.db && from.name == to.name) return {};
   const mstime_t expire_at_ms = key.expire_at_ms();
-  void* const value = type->freeze(key.module_value());
+  void* const value = type->copy(key.module_value());
   if (source == Source::kGoes) ValkeyModule_DeleteKey(key.get());
   key.Close();
   FLASH_CHECK(SelectDb(ctx, to.db));

@@ -173,6 +173,11 @@ Residence ResidenceOf(values::CollectionKind kind, uint64_t word) {
   return value.tiered() ? Residence::kCold : Residence::kHot;
 }
 
+void* CloneOf(values::CollectionKind kind, const void* value, Collection::Holder holder) {
+  uint64_t word = server::WordOf(value);
+  return server::PointerOf(Collection(server::TheEnv(), kind, &word).Clone(holder));
+}
+
 bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b) {
   return Collection(server::TheEnv(), kind, &b).IsStill(a);
 }

@@ -55,6 +55,8 @@ void DigestCollection(const CollectionTypeSpec& spec, ValkeyModuleDigest* digest
 void AppendBlocksOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
 [[nodiscard]] BlockId OnlyBlockOf(uint64_t word);
 [[nodiscard]] Residence ResidenceOf(values::CollectionKind kind, uint64_t word);
+[[nodiscard]] void* CloneOf(values::CollectionKind kind, const void* value,
+                            values::Collection::Holder holder);
 [[nodiscard]] bool SameContent(values::CollectionKind kind, uint64_t a, uint64_t b);
 void AppendContentOf(values::CollectionKind kind, uint64_t word, std::vector<BlockId>* ids);
 void AppendLargeOf(Bytes leaf, std::vector<BlockId>* ids);
@@ -96,9 +98,7 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
   methods.free_effort2 = [](ValkeyModuleKeyOptCtx*, const void*) noexcept -> size_t { return 1; };
   methods.copy2 = [](ValkeyModuleKeyOptCtx* keys, const void* value) noexcept -> void* {
     NoteCopy(keys);
-    uint64_t word = server::WordOf(value);
-    return server::PointerOf(
-        Collection(server::TheEnv(), kSpec.kind, &word).Clone(Collection::Holder::kKey));
+    return internal::CloneOf(kSpec.kind, value, Collection::Holder::kKey);
   };
   methods.mem_usage2 = [](ValkeyModuleKeyOptCtx*, const void* value, size_t) noexcept -> size_t {
     return internal::RamOf(kSpec.kind, server::WordOf(value));
@@ -121,10 +121,11 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
     uint64_t word = server::WordOf(value);
     return Collection(server::TheEnv(), kSpec.kind, &word).size();
   };
-  type.freeze = [](const void* value) -> void* {
-    uint64_t word = server::WordOf(value);
-    return server::PointerOf(
-        Collection(server::TheEnv(), kSpec.kind, &word).Clone(Collection::Holder::kReader));
+  type.freeze = [](const void* value) {
+    return internal::CloneOf(kSpec.kind, value, Collection::Holder::kReader);
+  };
+  type.copy = [](const void* value) {
+    return internal::CloneOf(kSpec.kind, value, Collection::Holder::kKey);
   };
   type.same = [](const void* frozen, const void* value) {
     return internal::SameContent(kSpec.kind, server::WordOf(frozen), server::WordOf(value));

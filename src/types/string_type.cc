@@ -395,6 +395,7 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
                      .free_now = FreeNow,
                      .elements = [](const void*) { return uint64_t{1}; },
                      .freeze = Freeze,
+                     .copy = Freeze,
                      .same = IsSame,
                      .append_content = AppendContent,
                      .native_command = "SET"});

@@ -53,6 +53,8 @@ struct FlashType {
   /// A value of the same content that stays as it is while the key's changes; ended by free_now.
   /// O(1).
   void* (*freeze)(const void* value) = nullptr;
+  /// A value of the same content for another key, or the same under another name. O(1).
+  void* (*copy)(const void* value) = nullptr;
   /// Has a value still the content of one that was frozen from it?
   bool (*same)(const void* frozen, const void* value) = nullptr;
   /// Appends the blocks of the elements, in order: leaves, or the pieces of a string.

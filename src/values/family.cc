@@ -86,15 +86,19 @@ void Family::AddValue(const Root* root) {
 }
 
 bool Family::RemoveRoot() {
-  if (kin_ == nullptr) {
+  if (kin_ == nullptr || --kin_->roots == 0) {
     if (abandoned_) Abandoned().push_back(this);
     return !abandoned_;
   }
-  if (--kin_->roots > 1) return false;
-  // One is left: all cold blocks are its.
-  value_ = !kin_->values.empty();
-  only_ = value_ ? *kin_->values.begin() : nullptr;
-  kin_.reset();
+  if (kin_->roots > 1) return false;
+  // One is left: all cold blocks are its. Which one it is, is known of values alone.
+  if (kin_->values.empty()) {
+    kin_->parted = false;
+  } else {
+    only_ = *kin_->values.begin();
+    value_ = true;
+    kin_.reset();
+  }
   Count();
   return false;
 }

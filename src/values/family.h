@@ -73,7 +73,7 @@ class Family final : public blocks::BlockOwner {
   void Settle(const LeafStore& store);
 
   ValueCounters* counters_;
-  std::unique_ptr<Kin> kin_;  // Null: one root.
+  std::unique_ptr<Kin> kin_;  // Null: one root. One that is no value, and was not alone, keeps it.
   uint64_t cold_ = 0;
   const Root* only_ = nullptr;  // Without kin: the root.
   uint32_t reported_ = 0;       // Tiered values, as the counters have them.

@@ -164,6 +164,23 @@ TEST_P(HashValueTest, AFrozenRootShowsWhatWasThere) {
   FreeAll(Hash(&frozen));
 }
 
+TEST_P(HashValueTest, AFrozenRootThatIsAloneCanBeClonedAgain) {
+  uint64_t word = 0;
+  Model model;
+  while (!Hash(&word).has_root() || model.size() < 100) Step(&word, &model, 5000, 0);
+  uint64_t frozen = Hash(&word).Clone(Collection::Holder::kReader);
+  FreeAll(Hash(&word));
+  uint64_t copy = Hash(&frozen).Clone(Collection::Holder::kKey);
+  pool.ChillAll();
+  EXPECT_EQ(counters.tiered_multi_block_values, 1U);
+  FreeAll(Hash(&frozen));
+  ExpectEqual(&copy, model);
+  for (int i = 0; i < 300; ++i) Step(&copy, &model, 500, 50);
+  ExpectEqual(&copy, model);
+  FreeAll(Hash(&copy));
+  EXPECT_EQ(counters.tiered_multi_block_values, 0U);
+}
+
 TEST_P(HashValueTest, BuildsFromPairsHotAndStraightToFlash) {
   for (const bool to_flash : {false, true}) {
     for (const int count : {0, 1, 10, 500}) {

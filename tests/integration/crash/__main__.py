@@ -73,7 +73,9 @@ class Crashes:
         # What lies in the AOF when its turn ends is there, whatever the process dies of.
         loses_s = 1 if options.sync != "always" and options.aof == "no" else 0
         if options.evict:
-            self.node.settings.update({"maxmemory": "3mb", "maxmemory-policy": "allkeys-lru"})
+            # Many keys that are written quickly: a log of twice the size would refuse some.
+            self.node.settings.update({"maxmemory": "3mb", "maxmemory-policy": "allkeys-lru",
+                                       "flash.wal-max-bytes": "128mb"})
         keys = options.keys * 40 if options.evict else options.keys
         self.writers = [Writer(f"w{i}", options.seed * 1000 + i, keys, options.leaving,
                                options.leaving and i == 0, options.evict, loses_s)
