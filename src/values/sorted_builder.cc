@@ -50,6 +50,7 @@ class SortedBuilder::Cursor {
   [[nodiscard]] bool Ready() {
     if (AtEnd()) return true;
     if (!env_.store.IsHot(Leaf().id())) return false;
+    if (!pin_.started()) Pin();
     view_ = LeafView(env_.store.Read(Leaf().id())).At(entry_);
     order_ = of_.OrderOf(view_);
     return true;
@@ -65,6 +66,7 @@ class SortedBuilder::Cursor {
   }
   void Next() {
     if (++entry_ < Leaf().count()) return;
+    pin_.Release();
     FreeOwned(env_.store, Leaf().id(), of_.family_);
     ++leaf_;
     entry_ = 0;
@@ -74,6 +76,7 @@ class SortedBuilder::Cursor {
 
   /// Hands over what is not used up: the leaves from the current entry on.
   void TakeRest(TreeBuilder* rest) {
+    pin_.Release();
     if (entry_ > 0 && Leaf().large() && !DropUsed()) {
       // Nobody can tell what its large elements are.
       FreeOwned(env_.store, Leaf().id(), of_.family_);
@@ -85,6 +88,13 @@ class SortedBuilder::Cursor {
 
  private:
   [[nodiscard]] LeafRef Leaf() const { return LeafRef::FromWord(leaves_[leaf_]); }
+  /// Whoever places what is taken from the leaf at hand may have to make room.
+  void Pin() {
+    const BlockId id = Leaf().id();
+    Result<blocks::Fetch> pinned = env_.store.FetchNow({&id, 1}, of_.placer_.cause());
+    FLASH_CHECK(pinned.ok());  // It is hot.
+    pin_ = std::move(*pinned);
+  }
   /// Takes the entries used up out of the leaf; false: it cannot be read.
   [[nodiscard]] bool DropUsed() {
     const BlockId id = Leaf().id();
@@ -101,6 +111,7 @@ class SortedBuilder::Cursor {
   std::vector<uint64_t> leaves_;
   size_t leaf_ = 0;
   uint32_t entry_ = 0;
+  blocks::Fetch pin_;  // Of the leaf at hand, once it was looked at.
   EntryView view_;
   uint64_t order_ = 0;
 };
