@@ -80,10 +80,16 @@ run_other_servers() {
   done
 }
 
-# run_sanitized_pytest: the integration tests with the library of the asan preset.
+# run_sanitized_pytest: the integration tests with the library of the asan preset, without those
+# that are about amounts of data, or about programs of their own.
 run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
-  run_pytest "$PWD/build/asan/pytest.xml"
+  local -a aside=()
+  local part
+  for part in flash_bench sizer docs commands_page monitoring containers readme; do
+    aside+=("--ignore=tests/integration/${part}_test.py")
+  done
+  run_pytest "$PWD/build/asan/pytest.xml" -m 'not slow' "${aside[@]}"
 }
 
 # run_fuzzers: each fuzzer for some seconds, if there are any yet.

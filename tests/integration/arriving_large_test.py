@@ -11,6 +11,7 @@ from harness.resp import Connection
 from leaving_test import MIB, number
 
 
+@pytest.mark.slow
 def test_a_hash_of_100_mb_stays_within_the_cache(server):
     node = server({"flash.cache-size-bytes": "4mb", "flash.capacity-bytes": "1gb"})
     pipe = node.client.pipeline(transaction=False)

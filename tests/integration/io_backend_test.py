@@ -164,6 +164,7 @@ def test_many_io_threads_share_one_bounded_pool(server):
     assert transfer == node.info("flash")["flash_io_transfer_threads"] <= 64
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("FLASH_IO_BACKEND") == "threads", reason="this is that run")
 def test_other_files_over_threads():
     folder = Path(__file__).parent

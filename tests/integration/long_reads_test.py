@@ -57,6 +57,7 @@ def twins(tmp_path_factory):
     made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOW)
 def test_every_read_of_twenty_times_the_cache_keeps_the_bound_and_replies_as_natively(twins, how):
     for resp3 in (False, True) if how == "plain" else (False,):

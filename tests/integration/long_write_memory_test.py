@@ -72,6 +72,7 @@ def run(node, how, *command):
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["plain", "multi"])
 def test_nothing_is_evicted_and_nobody_refused(crowded, how):
     node = crowded

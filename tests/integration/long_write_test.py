@@ -157,6 +157,7 @@ def check_same(node, key):
         assert part == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOW)
 def test_each_write_keeps_the_bound_and_does_what_native_does(crowded, how):
     node = crowded

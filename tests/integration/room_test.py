@@ -40,6 +40,7 @@ def test_scattered_writes_arrive_where_the_cache_is_smaller(server):
     assert primary.call("DEBUG", "DIGEST") == digest
 
 
+@pytest.mark.slow
 def test_a_write_that_follows_one_of_more_than_the_cache_waits_for_room(server):
     node = server(SMALL)
     fill(node)
