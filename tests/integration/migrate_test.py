@@ -91,20 +91,21 @@ def test_cold_keys_arrive_cold_and_hot_ones_hot(server):
     keys = [key for key in fill(source) if key != b"inline"]  # That one is never cold.
     before = digests(source, keys)
     for here, there in ((source, target), (target, source)):
-        assert number(here, "tiered_keys") == len(keys)
+        wait_until(lambda node=here: number(node, "tiered_keys") == len(keys), 10, "cold keys")
         if here is source:
             assert migrate(here, there, "", "KEYS", *keys) == b"OK"
             received = number(there, "migration_bytes_received")
             assert received == pytest.approx(number(here, "migration_bytes_sent"), rel=0.01)
         else:
             here.call("MIGRATE", "127.0.0.1", there.port, "", 0, 10_000, "KEYS", *keys)
-        assert number(there, "tiered_keys") == len(keys)
+        # The last blocks may still be on their way.
+        wait_until(lambda node=there: number(node, "tiered_keys") == len(keys), 10, "cold keys")
         assert number(there, "blocks_hot_dirty") + number(there, "blocks_hot_clean") == 0
     for key in keys:
         payload = source.call("DUMP", key)
         source.call("DEL", key)
         source.call("RESTORE", key, 0, payload)
-    assert number(source, "tiered_keys") == len(keys)
+    wait_until(lambda: number(source, "tiered_keys") == len(keys), 10, "cold keys")
     assert digests(source, keys) == before  # Which reads, and leaves them cold.
     for key in keys:
         words = {b"string": ["FLASH.GET"], b"rope": ["FLASH.GET"], b"hash": ["FLASH.HGETALL"],
