@@ -45,8 +45,8 @@ void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
 // ----------------------------------------------------------------------------------------
 
 /// Appends one piece: hot while there is room, else straight to flash, waiting for it; or the other
-/// way round.
-Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash, bool must) {
+/// way round (LoadingCold).
+Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool must) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
   const auto append_hot = [&] {
     Result<void> admitted = pool.Admit(piece.size());
@@ -54,7 +54,7 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
     return admitted;
   };
   const auto append = [&] {
-    if (!prefer_flash && !LoadingCold::Now() && append_hot()) return Result<void>();
+    if (!LoadingCold::Now() && append_hot()) return Result<void>();
     Result<void> appended = builder->AppendCold(piece);
     // With a full tier, RAM is the only place: perhaps something can still leave it.
     return appended || appended.code() == Code::kBusy ? appended : append_hot();
@@ -69,8 +69,8 @@ Result<void> AppendLoaded(StringBuilder* builder, Bytes piece, bool prefer_flash
 /// Cuts what comes in pieces of any length into pieces of the builder's.
 class PieceCutter {
  public:
-  explicit PieceCutter(StringBuilder* builder, bool prefer_flash = false, bool must = false)
-      : builder_(builder), prefer_flash_(prefer_flash), must_(must) {}
+  explicit PieceCutter(StringBuilder* builder, bool must = false)
+      : builder_(builder), must_(must) {}
 
   [[nodiscard]] Result<void> Add(Bytes bytes) {
     while (!bytes.empty()) {
@@ -90,12 +90,9 @@ class PieceCutter {
   }
 
  private:
-  [[nodiscard]] Result<void> Append(Bytes piece) {
-    return AppendLoaded(builder_, piece, prefer_flash_, must_);
-  }
+  [[nodiscard]] Result<void> Append(Bytes piece) { return AppendLoaded(builder_, piece, must_); }
 
   StringBuilder* builder_;
-  bool prefer_flash_;
   bool must_;
   std::vector<std::byte> held_;
 };
@@ -182,7 +179,8 @@ int AuxLoad(ValkeyModuleIO* io, int encoding_version, int when) noexcept {
 /// A string of the table.
 void* Unpack(ValkeyModuleIO* io, Bytes packed) {
   StringBuilder builder(&server::TheStrings(), packed.size());
-  PieceCutter cutter(&builder, true);
+  const LoadingCold cold(true);  // The table holds what was cold.
+  PieceCutter cutter(&builder);
   if (Result<void> added = cutter.Add(packed); !added) {
     return FailLoad(io, kTypeName, kNoRoomToLoad);
   }
@@ -358,7 +356,7 @@ void AppendContent(const void* pointer, std::vector<BlockId>* ids) {
 
 Result<void*> BuildString(Bytes bytes, bool must) {
   StringBuilder builder(&server::TheStrings(), bytes.size());
-  PieceCutter cutter(&builder, false, must);
+  PieceCutter cutter(&builder, must);
   if (Result<void> added = cutter.Add(bytes); !added) return added.error();
   return builder.Finish().pointer();
 }

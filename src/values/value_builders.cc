@@ -89,11 +89,7 @@ Result<uint64_t> HashBuilder::Finish() {
     fields_.ForgetHeld();
     return TakeWord();
   }
-  const Result<uint64_t> top = fields_.Finish();
-  if (!top) return top.error();
-  root()->tops[0] = *top;
-  root()->count = count_;
-  return TakeWord();
+  return FinishTrees(count_, &fields_);
 }
 
 std::vector<uint64_t> HashBuilder::Abandon() {
@@ -137,11 +133,7 @@ Result<uint64_t> ListBuilder::Finish() {
       list.Push(ListValue::End::kBack, base::AsBytes(element));
     return TakeWord();
   }
-  const Result<uint64_t> top = elements_.Finish();
-  if (!top) return top.error();
-  root()->tops[0] = *top;
-  root()->count = count_;
-  return TakeWord();
+  return FinishTrees(count_, &elements_);
 }
 
 std::vector<uint64_t> ListBuilder::Abandon() {
@@ -207,14 +199,7 @@ Result<uint64_t> ZSetBuilder::Finish() {
     }
     return TakeWord();
   }
-  const Result<uint64_t> top = scores_.Finish();
-  if (!top) return top.error();
-  root()->tops[0] = *top;
-  root()->count = count_;
-  const Result<uint64_t> index_top = index_.Finish();
-  if (!index_top) return index_top.error();
-  root()->tops[1] = *index_top;
-  return TakeWord();
+  return FinishTrees(count_, &scores_, &index_);
 }
 
 std::vector<uint64_t> ZSetBuilder::Abandon() {
@@ -253,16 +238,7 @@ Result<bool> UnorderedZSetBuilder::FinishSome(uint64_t entries, Missing* missing
   return index_.FinishSome(entries, missing);
 }
 
-Result<uint64_t> UnorderedZSetBuilder::Finish() {
-  const Result<uint64_t> top = scores_.Finish();
-  if (!top) return top.error();
-  root()->tops[0] = *top;
-  root()->count = count_;
-  const Result<uint64_t> index_top = index_.Finish();
-  if (!index_top) return index_top.error();
-  root()->tops[1] = *index_top;
-  return TakeWord();
-}
+Result<uint64_t> UnorderedZSetBuilder::Finish() { return FinishTrees(count_, &scores_, &index_); }
 
 std::vector<uint64_t> UnorderedZSetBuilder::Abandon() {
   std::vector<uint64_t> words = ToFree(index_.Abandon(), 1);

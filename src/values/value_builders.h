@@ -33,6 +33,24 @@ class ValueBuilder : protected Collection {
   /// The word of the value, which is the caller's.
   [[nodiscard]] uint64_t TakeWord() { return std::exchange(built_, 0); }
   [[nodiscard]] uint64_t* word() { return &built_; }
+  /// Ends the builders of the value's trees, in order. The word of the value. Errors: theirs.
+  template <typename... Builders>
+  [[nodiscard]] Result<uint64_t> FinishTrees(uint64_t count, Builders*... builders) {
+    uint32_t which = 0;
+    Error failure;
+    const auto finish = [&](auto* builder) {
+      const Result<uint64_t> top = builder->Finish();
+      if (!top) {
+        failure = top.error();
+        return false;
+      }
+      root()->tops[which++] = *top;
+      root()->count = count;
+      return true;
+    };
+    if (!(finish(builders) && ...)) return failure;
+    return TakeWord();
+  }
   /// Words of values that only hold these trees of the family.
   [[nodiscard]] std::vector<uint64_t> ToFree(std::span<const uint64_t> tops, uint32_t which);
 
