@@ -20,8 +20,6 @@ namespace {
 
 using server::Engine;
 
-constexpr mstime_t kPeriodMs = 1;
-constexpr uint64_t kSliceUs = 500;
 /// The type and value of a key, if it is a FLASH key.
 struct Found {
   bool exists = false;
@@ -36,13 +34,15 @@ Found Look(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
   return {true, type, type == nullptr ? nullptr : key.module_value()};
 }
 
-std::vector<BlockId> ColdBlocks(const Found& found) {
+std::vector<BlockId> BlocksOf(const Found& found) {
   std::vector<BlockId> ids;
-  if (found.type == nullptr) return ids;
-  found.type->append_blocks(found.value, &ids);
-  const blocks::BlockPool& pool = Engine::Get().pool();
-  std::erase_if(ids, [&pool](BlockId id) { return pool.IsHot(id); });
+  if (found.type != nullptr) found.type->append_blocks(found.value, &ids);
   return ids;
+}
+
+void KeepCold(std::vector<BlockId>* ids) {
+  const blocks::BlockPool& pool = Engine::Get().pool();
+  std::erase_if(*ids, [&pool](BlockId id) { return pool.IsHot(id); });
 }
 
 /// What these blocks take on flash or in RAM.
@@ -58,7 +58,7 @@ server::ServerCounters::Migration& Counters() { return Engine::Get().counters().
 }  // namespace
 
 Migration::Migration(Request request, ValkeyModuleCtx* ctx)
-    : request_(std::move(request)), db_(ValkeyModule_GetSelectedDb(ctx)) {
+    : TimedJob(ctx), request_(std::move(request)) {
   began_us_ = Engine::Get().clock().NowUs();
   ++Counters().in_progress;
   if (vk::CallReply tls(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "tls-cluster"));
@@ -77,39 +77,12 @@ Migration::Migration(Request request, ValkeyModuleCtx* ctx)
       Probe::Start(request_.target, static_cast<int>(limit_ms), settings.migration_probe_cache_sec);
 }
 
-void Migration::Start(ValkeyModuleCtx* ctx) { ArmTimer(ctx); }
-
-void Migration::RunNow(ValkeyModuleCtx* ctx) {
-  waits_here_ = true;
-  if (probe_ != nullptr) probe_->Wait();
-  while (!done_) Step(ctx);
-  ValkeyModule_SelectDb(ctx, db_);
-}
-
-void Migration::ArmTimer(ValkeyModuleCtx* ctx) {
-  // raw new: the timer's share, deleted when it fires.
-  auto* const share = new std::shared_ptr<Migration>(shared_from_this());
-  ValkeyModule_CreateTimer(ctx, kPeriodMs, OnTimer, share);
-}
-
-void Migration::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
-  const std::unique_ptr<std::shared_ptr<Migration>> share(
-      static_cast<std::shared_ptr<Migration>*>(data));
-  if (!Engine::IsOpen()) return;
-  Migration& self = **share;
-  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) {
-    self.End("UNBLOCKED this server became a replica; keys that were not moved are kept");
-  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {
-    const base::Clock& clock = Engine::Get().clock();
-    const uint64_t deadline_us = clock.NowUs() + kSliceUs;
-    while (!self.done_ && self.Step(ctx) && clock.NowUs() < deadline_us) {
-    }
-  }
-  if (!self.done_) self.ArmTimer(ctx);
+void Migration::LookAround(bool replica) {
+  if (replica) End("UNBLOCKED this server became a replica; keys that were not moved are kept");
 }
 
 void Migration::End(std::string answer) {
-  done_ = true;
+  SetDone();
   answer_ = std::move(answer);
   pins_.Release();
   --Counters().in_progress;
@@ -120,7 +93,9 @@ void Migration::End(std::string answer) {
 uint64_t Migration::ColdBytes(ValkeyModuleCtx* ctx) const {
   uint64_t bytes = 0;
   for (const vk::String& key : request_.keys) {
-    bytes += BytesOf(ColdBlocks(Look(ctx, key.get())));
+    std::vector<BlockId> cold = BlocksOf(Look(ctx, key.get()));
+    KeepCold(&cold);
+    bytes += BytesOf(cold);
   }
   return bytes;
 }
@@ -142,14 +117,10 @@ bool Migration::MayGo(ValkeyModuleCtx* ctx) {
 
 bool Migration::ReadAhead(ValkeyModuleCtx* ctx) {
   blocks::BlockPool& pool = Engine::Get().pool();
-  const Found found = Look(ctx, request_.keys[next_].get());
-  if (found.type != nullptr) {
-    std::vector<BlockId> all;
-    found.type->append_blocks(found.value, &all);
-    next_is_cold_ = types::AreMostlyCold(all);
-  }
-  if (waits_here_) return false;
-  const std::vector<BlockId> cold = ColdBlocks(found);
+  std::vector<BlockId> cold = BlocksOf(Look(ctx, request_.keys[next_].get()));
+  next_is_cold_ = types::AreMostlyCold(cold);
+  if (waits_here()) return false;
+  KeepCold(&cold);
   const uint64_t bytes = BytesOf(cold);
   const server::Settings& settings = Engine::Get().settings();
   // Larger ones are read by the transfer itself, in large portions past the cache.
@@ -185,9 +156,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   std::vector<ValkeyModuleString*> views;
   views.reserve(words.size());
   for (const vk::String& word : words) views.push_back(word.get());
-  std::vector<BlockId> blocks;
-  if (found.type != nullptr) found.type->append_blocks(found.value, &blocks);
-  const uint64_t bytes = BytesOf(blocks);
+  const uint64_t bytes = BytesOf(BlocksOf(found));
   const dispatch::Context::ServersOwn servers_own;
   const types::MigrationDump migration_dump(next_is_cold_);
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
@@ -200,14 +169,15 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   ++Counters().keys_migrated;
   Counters().bytes_sent += bytes;
   const uint64_t megabits = settings.migration_bandwidth_mbps;
-  if (megabits == 0 || waits_here_) return;
+  if (megabits == 0 || waits_here()) return;
   const uint64_t now_us = Engine::Get().clock().NowUs();
   free_from_us_ = std::max(free_from_us_, now_us) + bytes * 8 / megabits;
 }
 
-bool Migration::Step(ValkeyModuleCtx* ctx) {
-  ValkeyModule_SelectDb(ctx, db_);
+bool Migration::Step(ValkeyModuleCtx* ctx, uint64_t /*deadline_us*/) {
+  ValkeyModule_SelectDb(ctx, home_db());
   if (!asked_) {
+    if (waits_here()) probe_->Wait();
     if (!probe_->done()) return false;
     asked_ = true;
     if (!MayGo(ctx)) return false;
@@ -216,7 +186,7 @@ bool Migration::Step(ValkeyModuleCtx* ctx) {
     End(moved_ == 0 ? "NOKEY" : "OK");
     return false;
   }
-  if (!waits_here_ && Engine::Get().clock().NowUs() < free_from_us_) return false;
+  if (!waits_here() && Engine::Get().clock().NowUs() < free_from_us_) return false;
   if (!ahead_) {
     ahead_ = true;
     next_is_cold_ = false;
@@ -230,7 +200,7 @@ bool Migration::Step(ValkeyModuleCtx* ctx) {
   Transfer(ctx);
   pins_.Release();
   ahead_ = false;
-  return !done_;
+  return !done();
 }
 
 }  // namespace flash::cluster

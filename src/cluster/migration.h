@@ -13,12 +13,13 @@
 
 #include "blocks/block_pool.h"
 #include "cluster/probe.h"
+#include "dispatch/timed_job.h"
 #include "vk/api.h"
 #include "vk/string.h"
 
 namespace flash::cluster {
 
-class Migration : public std::enable_shared_from_this<Migration> {
+class Migration final : public dispatch::TimedJob {
  public:
   struct Request {
     Target target;
@@ -31,20 +32,12 @@ class Migration : public std::enable_shared_from_this<Migration> {
 
   Migration(Request request, ValkeyModuleCtx* ctx);
 
-  /// Works from timers until it is done.
-  void Start(ValkeyModuleCtx* ctx);
-  /// All of it, waiting on this thread.
-  void RunNow(ValkeyModuleCtx* ctx);
-
-  [[nodiscard]] bool done() const { return done_; }
   /// "OK", "NOKEY", or an error.
   [[nodiscard]] const std::string& answer() const { return answer_; }
 
  private:
-  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
-  void ArmTimer(ValkeyModuleCtx* ctx);
-  /// True: there is more to do at once.
-  bool Step(ValkeyModuleCtx* ctx);
+  void LookAround(bool replica) override;
+  bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   /// False: the target cannot take the keys, and it is over.
   [[nodiscard]] bool MayGo(ValkeyModuleCtx* ctx);
   /// Bytes on flash that the keys' values have, about.
@@ -55,7 +48,6 @@ class Migration : public std::enable_shared_from_this<Migration> {
   void End(std::string answer);
 
   const Request request_;
-  const int db_;
   std::shared_ptr<Probe> probe_;
   blocks::Fetch pins_;
   size_t next_ = 0;
@@ -63,8 +55,6 @@ class Migration : public std::enable_shared_from_this<Migration> {
   bool asked_ = false;         // The target's answer was looked at.
   bool ahead_ = false;         // The next key was read ahead, or need not be.
   bool next_is_cold_ = false;  // As it was before it was read ahead.
-  bool waits_here_ = false;
-  bool done_ = false;
   uint64_t began_us_ = 0;
   uint64_t free_from_us_ = 0;  // The bandwidth limit allows the next key then.
   std::string answer_;

@@ -21,9 +21,6 @@ namespace {
 using server::Engine;
 using types::NativeShape;
 
-constexpr uint64_t kSliceUs = 500;
-constexpr mstime_t kPeriodMs = 1;
-
 constexpr const char* kBecameReplica =
     "READONLY FLASH.ADOPT.SCAN ended: this server became a replica; call again with the same "
     "cursor";
@@ -37,7 +34,7 @@ uint64_t MemoryUsage(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
 }  // namespace
 
 AdoptScan::AdoptScan(const Options& options, ValkeyModuleCtx* ctx)
-    : options_(options), caller_(ctx), db_(ValkeyModule_GetSelectedDb(ctx)) {}
+    : TimedJob(ctx), options_(options), caller_(ctx) {}
 
 bool AdoptScan::Find(ValkeyModuleCtx* ctx, const std::vector<ValkeyModuleString*>& words) {
   auto** const args = const_cast<ValkeyModuleString**>(words.data());  // NOLINT
@@ -81,7 +78,7 @@ bool AdoptScan::Qualifies(ValkeyModuleCtx* ctx, ValkeyModuleString* name) const 
   return !options_.min_bytes || MemoryUsage(ctx, name) >= *options_.min_bytes;
 }
 
-bool AdoptScan::Step(ValkeyModuleCtx* ctx) {
+bool AdoptScan::Step(ValkeyModuleCtx* ctx, uint64_t /*deadline_us*/) {
   if (slow_) {
     if (!*slow_->done) return false;
     Settle(ctx);
@@ -96,7 +93,7 @@ bool AdoptScan::Step(ValkeyModuleCtx* ctx) {
     found_.pop_front();
     return true;
   }
-  if (waits_here_ || attempts_ == kAttemptsMax || !types::Adoption::TakesLong(ctx, name)) {
+  if (waits_here() || attempts_ == kAttemptsMax || !types::Adoption::TakesLong(ctx, name)) {
     Settled(dispatch::AdoptKey(ctx, name));
     return true;
   }
@@ -136,47 +133,21 @@ void AdoptScan::Settled(const Result<bool>& adopted) {
 }
 
 void AdoptScan::End(std::string error) {
-  done_ = true;
+  SetDone();
   error_ = std::move(error);
   if (slow_) slow_->job->Cancel();
   slow_.reset();
   found_.clear();
 }
 
-void AdoptScan::RunNow(ValkeyModuleCtx* ctx) {
-  waits_here_ = true;
-  while (!done_) static_cast<void>(Step(ctx));
-}
-
-void AdoptScan::Start(ValkeyModuleCtx* ctx) {
-  alive_ = shared_from_this();
-  ArmTimer(ctx);
-}
-
-void AdoptScan::ArmTimer(ValkeyModuleCtx* ctx) {
-  ValkeyModule_CreateTimer(ctx, kPeriodMs, OnTimer, this);
-}
-
-void AdoptScan::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
-  auto* const scan = static_cast<AdoptScan*>(data);
-  const std::shared_ptr<AdoptScan> alive = std::move(scan->alive_);
-  if (!Engine::IsOpen()) return;
-  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) {
-    scan->End(kBecameReplica);
+void AdoptScan::LookAround(bool replica) {
+  if (replica) {
+    End(kBecameReplica);
   } else if (Drain::Current() != nullptr) {
-    scan->End(kDrains);
+    End(kDrains);
   } else if (dispatch::WriteRefusal() != nullptr) {
-    scan->End(dispatch::WriteRefusal());
-  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {  // Else: a pause of writes, a failover.
-    ValkeyModule_SelectDb(ctx, scan->db_);
-    const base::Clock& clock = Engine::Get().clock();
-    const uint64_t deadline_us = clock.NowUs() + kSliceUs;
-    while (scan->Step(ctx) && !scan->done_ && clock.NowUs() < deadline_us) {
-    }
+    End(dispatch::WriteRefusal());
   }
-  if (scan->done_) return;
-  scan->alive_ = alive;
-  scan->ArmTimer(ctx);
 }
 
 int AdoptScan::Reply(ValkeyModuleCtx* ctx) const {

@@ -15,11 +15,12 @@
 
 #include "dispatch/adopting.h"
 #include "dispatch/read_permission.h"
+#include "dispatch/timed_job.h"
 #include "vk/string.h"
 
 namespace flash::commands {
 
-class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
+class AdoptScan final : public dispatch::TimedJob {
  public:
   struct Options {
     std::optional<uint64_t> min_bytes;   // As MEMORY USAGE says.
@@ -30,18 +31,10 @@ class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
 
   /// Asks the server for the next keys; `words` are SCAN's. False: an error was replied.
   [[nodiscard]] bool Find(ValkeyModuleCtx* ctx, const std::vector<ValkeyModuleString*>& words);
-  /// Adopts from timers until done.
-  void Start(ValkeyModuleCtx* ctx);
-  /// Everything at once.
-  void RunNow(ValkeyModuleCtx* ctx);
-
-  [[nodiscard]] bool done() const { return done_; }
   /// Replies the next cursor and the keys that were adopted, or why it ended early.
   int Reply(ValkeyModuleCtx* ctx) const;
 
  private:
-  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
-  void ArmTimer(ValkeyModuleCtx* ctx);
   /// A key on its way in parts.
   struct Slow {
     std::shared_ptr<dispatch::AdoptWork> work;
@@ -50,8 +43,9 @@ class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
   };
   static constexpr int kAttemptsMax = 3;
 
+  void LookAround(bool replica) override;
   /// Adopts the next key, or leaves it alone. False: it waits for one that takes long.
-  bool Step(ValkeyModuleCtx* ctx);
+  bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   void Begin(ValkeyModuleCtx* ctx);
   /// Of the key that takes long.
   void Settle(ValkeyModuleCtx* ctx);
@@ -61,16 +55,12 @@ class AdoptScan : public std::enable_shared_from_this<AdoptScan> {
 
   const Options options_;
   const dispatch::Caller caller_;
-  const int db_;
   std::string cursor_;
   std::deque<vk::String> found_;
   std::optional<Slow> slow_;  // The first of found_.
   int attempts_ = 0;          // At it.
-  bool waits_here_ = false;
   std::vector<vk::String> adopted_;
   std::string error_;  // Empty: none.
-  bool done_ = false;
-  std::shared_ptr<AdoptScan> alive_;  // While a timer is armed.
 };
 
 }  // namespace flash::commands

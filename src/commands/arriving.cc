@@ -15,7 +15,6 @@
 #include "dispatch/adopting.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/errors.h"
-#include "dispatch/waiting_clients.h"
 #include "server/engine.h"
 #include "types/adoption.h"
 #include "vk/server_info.h"
@@ -23,7 +22,6 @@
 namespace flash::commands {
 namespace {
 
-using dispatch::Answer;
 using dispatch::ArgSpec;
 using dispatch::ArgType;
 using dispatch::Context;
@@ -127,17 +125,8 @@ int AdoptScanCommand(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) 
   }
   const auto scan = std::make_shared<AdoptScan>(options, ctx);
   if (!scan->Find(ctx, words)) return VALKEYMODULE_OK;
-  const auto step = [scan](ValkeyModuleCtx* /*ctx*/) -> Answer {
-    return scan->done() ? "OK" : nullptr;
-  };
-  const auto reply = [scan](ValkeyModuleCtx* late, ValkeyModuleString** /*argv*/,
-                            Answer /*answer*/) { return scan->Reply(late); };
-  if (dispatch::WaitingClients::Park(ctx, step, reply)) {
-    scan->Start(ctx);
-    return VALKEYMODULE_OK;
-  }
-  scan->RunNow(ctx);
-  return scan->Reply(ctx);
+  return dispatch::TimedJob::Run(ctx, scan,
+                                 [scan](ValkeyModuleCtx* late) { return scan->Reply(late); });
 }
 
 // --- Specs

@@ -20,8 +20,6 @@ namespace {
 
 using server::Engine;
 
-constexpr uint64_t kSliceUs = 500;
-constexpr mstime_t kPeriodMs = 1;
 /// Values being read at a time: enough to keep a drive busy with small ones.
 constexpr size_t kWindowMax = 64;
 /// And bytes that those which were read may hold together.
@@ -40,50 +38,27 @@ std::shared_ptr<Drain>& TheDrain() {
 const std::shared_ptr<Drain>& Drain::Current() { return TheDrain(); }
 
 Drain::Drain(const Options& options, ValkeyModuleCtx* ctx)
-    : options_(options),
+    : TimedJob(ctx),
+      options_(options),
       caller_(ctx),
       maxmemory_(options.force ? 0 : types::Maxmemory(ctx)),
-      home_db_(ValkeyModule_GetSelectedDb(ctx)) {
-  db_ = options_.all_databases ? 0 : home_db_;
+      cursor_(ValkeyModule_ScanCursorCreate()),
+      db_(options.all_databases ? 0 : home_db()) {
   changes_at_start_ = durability::ChangesSoFar();
 }
 
-void Drain::Start(ValkeyModuleCtx* ctx) {
-  TheDrain() = shared_from_this();
-  cursor_ = ValkeyModule_ScanCursorCreate();
+void Drain::OnStart() {
+  TheDrain() = std::static_pointer_cast<Drain>(shared_from_this());
   figures_.in_progress = true;
   Publish();
-  ArmTimer(ctx);
 }
 
-void Drain::RunNow(ValkeyModuleCtx* ctx) {
-  waits_here_ = true;
-  cursor_ = ValkeyModule_ScanCursorCreate();
-  while (!done_) Step(ctx, UINT64_MAX);
-  ValkeyModule_SelectDb(ctx, home_db_);
-}
-
-void Drain::ArmTimer(ValkeyModuleCtx* ctx) {
-  ValkeyModule_CreateTimer(ctx, kPeriodMs, OnTimer, this);
-}
-
-void Drain::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
-  auto* const drain = static_cast<Drain*>(data);
-  if (!Engine::IsOpen()) return;
-  const std::shared_ptr<Drain> alive = drain->shared_from_this();
-  if ((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) {
-    drain->End("ERR FLASH.DRAIN ended: this server became a replica");
-  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {  // Else: a pause of writes, a failover.
-    const base::Clock& clock = Engine::Get().clock();
-    const uint64_t deadline_us = clock.NowUs() + kSliceUs;
-    while (!drain->done_ && drain->Step(ctx, deadline_us) && clock.NowUs() < deadline_us) {
-    }
-  }
-  if (!drain->done_) drain->ArmTimer(ctx);
+void Drain::LookAround(bool replica) {
+  if (replica) End("ERR FLASH.DRAIN ended: this server became a replica");
 }
 
 void Drain::End(const char* error) {
-  done_ = true;
+  SetDone();
   error_ = error;
   for (Item& item : window_) {
     if (item.contents != nullptr) item.contents->Cancel();
@@ -148,7 +123,7 @@ void Drain::NextDatabase(ValkeyModuleCtx* /*ctx*/) {
     return;
   }
   phase_ = Phase::kLookElsewhere;
-  db_ = home_db_ == 0 ? 1 : 0;
+  db_ = home_db() == 0 ? 1 : 0;
 }
 
 /// Names the other databases that hold FLASH keys, for the log: the first found is enough for each.
@@ -162,7 +137,7 @@ void Drain::LookElsewhere(ValkeyModuleCtx* ctx) {
     elsewhere_ += (elsewhere_.empty() ? "" : ", ") + std::to_string(db_);
   }
   ValkeyModule_ScanCursorRestart(cursor_);
-  if (++db_ == home_db_) ++db_;
+  if (++db_ == home_db()) ++db_;
 }
 
 // --- Converting them
@@ -180,7 +155,7 @@ void Drain::Read(Item& item, const types::FlashType& type, const void* value) {
   item.read = false;
   // The item may move, the contents do not: their end is seen by asking them.
   item.contents = std::make_shared<types::Contents>(type, value, [] {});
-  if (waits_here_ || item.attempts > kAttemptsMax) {
+  if (waits_here() || item.attempts > kAttemptsMax) {
     static_cast<void>(item.contents->RunNow());
   } else {
     server::Background::Add(item.contents);

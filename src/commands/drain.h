@@ -13,14 +13,14 @@
 #include <string>
 
 #include "dispatch/read_permission.h"
-#include "dispatch/waiting_clients.h"
+#include "dispatch/timed_job.h"
 #include "server/engine.h"
 #include "types/contents.h"
 #include "vk/string.h"
 
 namespace flash::commands {
 
-class Drain : public std::enable_shared_from_this<Drain> {
+class Drain final : public dispatch::TimedJob {
  public:
   struct Options {
     std::optional<std::string> match;  // A glob; absent: every key.
@@ -35,12 +35,6 @@ class Drain : public std::enable_shared_from_this<Drain> {
   /// The one in progress, if any.
   [[nodiscard]] static const std::shared_ptr<Drain>& Current();
 
-  /// Becomes the one in progress and works from timers until it is done.
-  void Start(ValkeyModuleCtx* ctx);
-  /// All of it, waiting on this thread.
-  void RunNow(ValkeyModuleCtx* ctx);
-
-  [[nodiscard]] bool done() const { return done_; }
   /// Why it ended early; null if it did not.
   [[nodiscard]] const char* error() const { return error_; }
   [[nodiscard]] const Figures& figures() const { return figures_; }
@@ -56,12 +50,12 @@ class Drain : public std::enable_shared_from_this<Drain> {
   };
   enum class Phase : uint8_t { kScan, kLookElsewhere, kEnd };
 
-  static void OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept;
+  /// Becomes the one in progress.
+  void OnStart() override;
+  void LookAround(bool replica) override;
+  bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   static void OnScanned(ValkeyModuleCtx* ctx, ValkeyModuleString* name, ValkeyModuleKey* key,
                         void* data) noexcept;
-  void ArmTimer(ValkeyModuleCtx* ctx);
-  /// One slice. True: there is more to do at once.
-  bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us);
   void Scan(ValkeyModuleCtx* ctx);
   void NextDatabase(ValkeyModuleCtx* ctx);
   void LookElsewhere(ValkeyModuleCtx* ctx);
@@ -82,7 +76,6 @@ class Drain : public std::enable_shared_from_this<Drain> {
   uint64_t maxmemory_ = 0;
   ValkeyModuleScanCursor* cursor_ = nullptr;
   int db_ = 0;
-  int home_db_ = 0;
   Phase phase_ = Phase::kScan;
   bool scanned_whole_ = false;  // This database.
   bool found_elsewhere_ = false;
@@ -90,8 +83,6 @@ class Drain : public std::enable_shared_from_this<Drain> {
   std::deque<Item> window_;
   std::string elsewhere_;  // Databases not drained that hold FLASH keys.
   Figures figures_;
-  bool waits_here_ = false;
-  bool done_ = false;
   const char* error_ = nullptr;
 };
 

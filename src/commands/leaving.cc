@@ -16,14 +16,12 @@
 #include "dispatch/dispatcher.h"
 #include "dispatch/errors.h"
 #include "dispatch/keys.h"
-#include "dispatch/waiting_clients.h"
 #include "server/engine.h"
 #include "types/native_form.h"
 
 namespace flash::commands {
 namespace {
 
-using dispatch::Answer;
 using dispatch::ArgSpec;
 using dispatch::ArgType;
 using dispatch::Context;
@@ -143,17 +141,8 @@ int DrainCommand(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noex
     if (!over.empty()) return ValkeyModule_ReplyWithError(ctx, over.c_str());
   }
   const auto drain = std::make_shared<Drain>(options, ctx);
-  const auto step = [drain](ValkeyModuleCtx* /*ctx*/) -> Answer {
-    return drain->done() ? "OK" : nullptr;
-  };
-  const auto reply = [drain](ValkeyModuleCtx* late, ValkeyModuleString** /*argv*/,
-                             Answer /*answer*/) { return ReplyFigures(late, *drain); };
-  if (dispatch::WaitingClients::Park(ctx, step, reply)) {
-    drain->Start(ctx);
-    return VALKEYMODULE_OK;
-  }
-  drain->RunNow(ctx);
-  return ReplyFigures(ctx, *drain);
+  return dispatch::TimedJob::Run(
+      ctx, drain, [drain](ValkeyModuleCtx* late) { return ReplyFigures(late, *drain); });
 }
 
 // --- Specs

@@ -136,19 +136,9 @@ int MigrateCommand(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) no
     return ValkeyModule_ReplyWithError(ctx, error);
   }
   const auto migration = std::make_shared<Migration>(std::move(request), ctx);
-  const auto step = [migration](ValkeyModuleCtx* /*ctx*/) -> Answer {
-    return migration->done() ? "OK" : nullptr;
-  };
-  const auto reply = [migration](ValkeyModuleCtx* late, ValkeyModuleString** /*argv*/,
-                                 Answer /*answer*/) {
+  return dispatch::TimedJob::Run(ctx, migration, [migration](ValkeyModuleCtx* late) {
     return ReplyText(late, migration->answer());
-  };
-  if (dispatch::WaitingClients::Park(ctx, step, reply)) {
-    migration->Start(ctx);
-    return VALKEYMODULE_OK;
-  }
-  migration->RunNow(ctx);
-  return ReplyText(ctx, migration->answer());
+  });
 }
 
 // --- FLASH.MIGRATE.PROBE
