@@ -5,13 +5,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <thread>
 
 #include "base/clock.h"
+#include "tools/common/stop_signal.h"
 #include "tools/common/text.h"
 #include "tools/flash-bench/control.h"
 #include "tools/flash-bench/fio.h"
@@ -20,18 +20,6 @@
 
 namespace flash::tools::bench {
 namespace {
-
-std::atomic<bool> stop_requested{false};
-
-void OnSignal(int /*number*/) { stop_requested.store(true); }
-
-void CatchSignals() {
-  struct sigaction action {};
-  action.sa_handler = &OnSignal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // The second one does what it always does.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 /// One line on a terminal, a line for each tenth elsewhere.
 class ProgressLine {
@@ -210,6 +198,6 @@ int main(int argc, char** argv) {
   using flash::tools::bench::ExitCode;
   const auto parsed = flash::tools::bench::ParseCommandLine(argc, argv);
   if (!parsed.run) return static_cast<int>(parsed.code);
-  flash::tools::bench::CatchSignals();
+  flash::tools::CatchStopSignals();
   return static_cast<int>(flash::tools::bench::Run(parsed.options));
 }

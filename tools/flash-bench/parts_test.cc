@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "tools/common/scale.h"
 #include "tools/flash-bench/control.h"
 #include "tools/flash-bench/distribution.h"
 #include "tools/flash-bench/fio.h"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tools/common/scale.h"
 #include "tools/common/text.h"
 
 namespace flash::tools::bench {
@@ -100,21 +101,6 @@ std::string Svg(const Plot& plot) {
             HtmlEscaped(plot.lines[i].label) + "</span>";
   }
   return html + "</div>\n</figure>\n";
-}
-
-std::vector<double> RoundSteps(double max) {
-  if (max <= 0) return {0, 1};
-  const double power = std::pow(10, std::floor(std::log10(max / 4)));
-  double step = 10 * power;
-  for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
-    if (factor * power * 4 >= max) {
-      step = factor * power;
-      break;
-    }
-  }
-  std::vector<double> steps;
-  for (double at = 0; at < max + step * 0.999; at += step) steps.push_back(at);
-  return steps;
 }
 
 }  // namespace flash::tools::bench

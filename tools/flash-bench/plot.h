@@ -30,7 +30,4 @@ struct Plot {
 /// A figure with its title and legend.
 [[nodiscard]] std::string Svg(const Plot& plot);
 
-/// Round numbers from 0 to at least `max`, about five.
-[[nodiscard]] std::vector<double> RoundSteps(double max);
-
 }  // namespace flash::tools::bench

@@ -63,7 +63,4 @@ struct BarChart {
 
 [[nodiscard]] std::string Svg(const BarChart& chart);
 
-/// Round numbers from 0 to at least `max`, about five.
-[[nodiscard]] std::vector<double> RoundSteps(double max);
-
 }  // namespace flash::tools::sizer

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "tools/common/scale.h"
 #include "tools/common/text.h"
 #include "tools/flash-sizer/chart.h"
 #include "tools/flash-sizer/html_style.h"

@@ -4,12 +4,12 @@
 // second one ends the process.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
 
 #include "tools/common/client.h"
+#include "tools/common/stop_signal.h"
 #include "tools/common/text.h"
 #include "tools/flash-sizer/options.h"
 #include "tools/flash-sizer/render.h"
@@ -17,18 +17,6 @@
 
 namespace flash::tools::sizer {
 namespace {
-
-std::atomic<bool> stop_requested{false};
-
-void OnSignal(int /*number*/) { stop_requested.store(true); }
-
-void CatchSignals() {
-  struct sigaction action {};
-  action.sa_handler = &OnSignal;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // The second one does what it always does.
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 /// Ends early when a signal comes.
 void SleepUs(uint64_t us) {
@@ -151,6 +139,6 @@ int main(int argc, char** argv) {
   using flash::tools::sizer::ExitCode;
   auto parsed = flash::tools::sizer::ParseCommandLine(argc, argv);
   if (!parsed.run) return static_cast<int>(parsed.code);
-  flash::tools::sizer::CatchSignals();
+  flash::tools::CatchStopSignals();
   return static_cast<int>(flash::tools::sizer::Run(parsed.options));
 }
