@@ -4,8 +4,7 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from conftest import free_port, wait_until
-from harness.resp import Connection
+from harness.cluster import single_node
 from leaving_test import refuses
 
 LAST_SLOT = 16383
@@ -14,13 +13,7 @@ LAST_SLOT = 16383
 @pytest.fixture
 def node(server):
     """A node that owns every slot but the last."""
-    made = server({"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-                   "cluster-require-full-coverage": "no", "cluster-port": free_port(),
-                   "flash.native-fallback": "yes"})
-    made.call("CLUSTER", "ADDSLOTSRANGE", 0, LAST_SLOT - 1)
-    wait_until(lambda: b"cluster_state:ok" in Connection(made.port).must("CLUSTER", "INFO"), 30,
-               "the cluster to be up")
-    return made
+    return single_node(server, {"flash.native-fallback": "yes"}, slots=LAST_SLOT)
 
 
 def foreign_key():

@@ -21,19 +21,6 @@ MIB = 1 << 20
 VALUE_BYTES = 8000
 
 
-@pytest.fixture
-def disk(tmp_path):
-    made = []
-
-    def make(mib):
-        made.append(disks.Disk(tmp_path, mib))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
 def name_of(number):
     return b"key:%d" % number
 

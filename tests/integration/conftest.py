@@ -29,6 +29,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from harness import disks
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = Path(os.environ.get("FLASH_MODULE", ROOT / "build" / "libvalkey_flash.so")).resolve()
 SERVER_BINARY = os.environ.get("FLASH_SERVER", "valkey-server")
@@ -287,6 +289,20 @@ def server(tmp_path, request):
         else:
             shutil.rmtree(made.dir, ignore_errors=True)
     assert not crashed, "; ".join(crashed)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Factory: disk(mib), a file system that can be made bad; harness/disks.py."""
+    made = []
+
+    def make(mib):
+        made.append(disks.Disk(tmp_path, mib))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -10,7 +10,8 @@ import time
 import pytest
 import redis
 
-from conftest import LOGGED, free_port, wait_until
+from conftest import LOGGED, wait_until
+from harness.cluster import single_node
 from harness.resp import Connection
 
 PAST_MS = 1500
@@ -337,10 +338,7 @@ def test_what_was_left_empty_stays_away(server):
 
 def test_a_node_of_a_cluster_recovers(server):
     """Before the cluster is up, and whatever slots the keys are in."""
-    node = server({**LOGGED, "cluster-enabled": "yes", "cluster-port": free_port()})
-    node.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    wait_until(lambda: b"cluster_state:ok" in Connection(node.port).must("CLUSTER", "INFO"), 30,
-               "the cluster to be up")
+    node = single_node(server, LOGGED)
     for i in range(50):
         node.call("FLASH.HSET", f"h{i}", "f", "v" * i)
     node.call("COPY", "h0", "{h0}copy")

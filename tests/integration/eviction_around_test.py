@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from conftest import LOGGED, free_port, wait_until
+from conftest import LOGGED, wait_until
 from eviction_test import MIB, TIER, at_rest, fill_refused, present, put
+from harness.cluster import single_node
 
 CACHE = {**TIER, "maxmemory-policy": "allkeys-lru"}
 
@@ -219,9 +220,7 @@ def test_reads_writes_and_deletions_at_a_full_tier_agree_with_a_model(server):
 
 
 def test_a_node_of_a_cluster_evicts_from_all_its_slots(server):
-    node = server({**CACHE, "cluster-enabled": "yes", "cluster-port": free_port()})
-    node.call("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
-    wait_until(lambda: "cluster_state:ok" in str(node.call("CLUSTER", "INFO")), what="the cluster")
+    node = single_node(server, CACHE)
     put(node, 0, 8_000)
     info = at_rest(node)
     assert info["flash_evicted_keys"] > 3_000

@@ -11,7 +11,6 @@ import pytest
 import redis
 
 from conftest import LOGGED, wait_until
-from harness import disks
 from harness.log_device import KINDS, LogFault, Witness
 from harness.resp import Connection, Disconnected
 from harness.turns import HeldOutput, keep_busy
@@ -164,19 +163,6 @@ def test_a_long_script_while_it_fails(server, kind):
 
 
 # Real disks ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def disk(tmp_path):
-    made = []
-
-    def make(mib):
-        made.append(disks.Disk(tmp_path, mib))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def on_disk(server, disk, settings=None):

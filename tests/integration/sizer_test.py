@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from conftest import ROOT, SLOWDOWN, free_port, wait_until
+from harness.cluster import PARTIAL
 from harness.tls import TlsServer, certificate
 
 SIZER = ROOT / "build" / "flash-sizer"
@@ -191,12 +192,8 @@ def test_only_reading_commands_are_sent(plain, tmp_path):
     assert plain.client.info("persistence")["rdb_changes_since_last_save"] == KEYS
 
 
-CLUSTER = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-           "cluster-require-full-coverage": "no"}
-
-
 def test_every_primary_of_a_cluster(server, tmp_path):
-    nodes = [server({**CLUSTER, "cluster-port": free_port()}, module=False) for _ in range(3)]
+    nodes = [server({**PARTIAL, "cluster-port": free_port()}, module=False) for _ in range(3)]
     bounds = [0, 5461, 10923, 16384]
     for n, node in enumerate(nodes):
         node.call("CLUSTER", "ADDSLOTSRANGE", bounds[n], bounds[n + 1] - 1)

@@ -10,14 +10,13 @@ import threading
 import time
 
 import pytest
-import redis
 
 from conftest import LOGGED, free_port, wait_until
+from harness.cluster import PARTIAL
 from harness.parking import chill
 from harness.resp import Connection
 
-CLUSTER = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-           "cluster-require-full-coverage": "no", "cluster-node-timeout": "5000",
+CLUSTER = {**PARTIAL, "cluster-node-timeout": "5000",
            "flash.cache-size-bytes": "1mb", "flash.compression": "none"}
 SLOT = 15495  # Of {a}.
 SHAPES = ("string", "hash", "list", "zset")

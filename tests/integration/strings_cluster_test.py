@@ -3,6 +3,7 @@
 import pytest
 
 from conftest import free_port, wait_until
+from harness.cluster import PARTIAL, single_node
 from harness.parking import Holder, chill, parked_now, send_and_park
 from harness.resp import Connection
 
@@ -14,18 +15,10 @@ def holder(tmp_path, monkeypatch):
     return Holder(tmp_path, monkeypatch)
 
 
-CLUSTER = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-           "cluster-require-full-coverage": "no"}
-
-
 @pytest.fixture
 def node(server, holder):
     """A cluster of one node that owns every slot."""
-    made = server({**CLUSTER, "cluster-port": free_port()})
-    made.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    wait_until(lambda: b"cluster_state:ok" in Connection(made.port).must("CLUSTER", "INFO"), 30,
-               "the cluster to be up")
-    return made
+    return single_node(server)
 
 
 def test_commands_run_and_park(node, holder):
@@ -93,7 +86,7 @@ def test_a_slot_that_left_is_found_before_the_command_is_applied(node, holder, c
 @pytest.fixture
 def other(server, node):
     """A second node of that cluster, which is to get the slot of `{a}`."""
-    made = server({**CLUSTER, "cluster-port": free_port()})
+    made = server({**PARTIAL, "cluster-port": free_port()})
     node.call("CLUSTER", "MEET", "127.0.0.1", made.port, made.settings["cluster-port"])
     wait_until(lambda: all(sees_all_slots(each) for each in (node, made)), 60,
                "the nodes to know each other")

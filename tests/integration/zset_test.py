@@ -7,7 +7,8 @@ where FLASH chose among what native forms do differently.
 import pytest
 
 from blocking_test import blocked_now, send_and_wait
-from conftest import free_port, wait_until
+from conftest import wait_until
+from harness.cluster import single_node
 from harness.parking import Holder, chill, parked_now, send_and_park
 from harness.resp import Connection
 from hash_test import check_facts
@@ -258,9 +259,7 @@ def test_wakes_replicate_in_plain_form(server):
 
 
 def test_a_cluster_redirects_by_every_key(server):
-    node = server({"cluster-enabled": "yes", "cluster-port": free_port()})
-    node.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    wait_until(lambda: b"cluster_state:ok" in Connection(node.port).must("CLUSTER", "INFO"))
+    node = single_node(server)
     connection = Connection(node.port)
     for command in (["ZUNIONSTORE", "a", 1, "b"], ["ZUNIONSTORE", "a", 2, "a", "b"],
                     ["ZINTERSTORE", "{x}a", 2, "{x}b", "c"], ["ZDIFFSTORE", "{x}a", 1, "{x}b"],

@@ -10,6 +10,9 @@ from conftest import SLOWDOWN, free_port, wait_until
 CLI = os.environ.get("FLASH_CLI", "valkey-cli")
 SETTINGS = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": str(int(15_000 * SLOWDOWN))}
+# A node that serves the slots that it has, whoever has the others.
+PARTIAL = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
+           "cluster-require-full-coverage": "no"}
 SLOTS = 16384
 
 
@@ -20,6 +23,15 @@ def cluster_cli(*words, timeout=120):
                          timeout=timeout * SLOWDOWN)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
+
+
+def single_node(server, settings=None, slots=SLOTS):
+    """A cluster of one node that owns the first `slots` slots."""
+    node = server({**PARTIAL, "cluster-port": free_port(), **(settings or {})})
+    node.call("CLUSTER", "ADDSLOTSRANGE", 0, slots - 1)
+    wait_until(lambda: node.client.cluster("info")["cluster_state"] == "ok", 30,
+               "the cluster to be up")
+    return node
 
 
 class Cluster:
