@@ -77,8 +77,8 @@ Migration::Migration(Request request, ValkeyModuleCtx* ctx)
       Probe::Start(request_.target, static_cast<int>(limit_ms), settings.migration_probe_cache_sec);
 }
 
-void Migration::LookAround(bool replica) {
-  if (replica) End("UNBLOCKED this server became a replica; keys that were not moved are kept");
+const char* Migration::ReplicaError() const {
+  return "UNBLOCKED this server became a replica; keys that were not moved are kept";
 }
 
 void Migration::End(std::string answer) {

@@ -36,7 +36,8 @@ class Migration final : public dispatch::TimedJob {
   [[nodiscard]] const std::string& answer() const { return answer_; }
 
  private:
-  void LookAround(bool replica) override;
+  [[nodiscard]] const char* ReplicaError() const override;
+  void EndWith(const char* error) override { End(error); }
   bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   /// False: the target cannot take the keys, and it is over.
   [[nodiscard]] bool MayGo(ValkeyModuleCtx* ctx);

@@ -8,7 +8,6 @@
 #include "commands/drain.h"
 #include "dispatch/adopting.h"
 #include "dispatch/errors.h"
-#include "dispatch/recheck.h"
 #include "server/background.h"
 #include "server/engine.h"
 #include "types/native_value.h"
@@ -140,15 +139,9 @@ void AdoptScan::End(std::string error) {
   found_.clear();
 }
 
-void AdoptScan::LookAround(bool replica) {
-  if (replica) {
-    End(kBecameReplica);
-  } else if (Drain::Current() != nullptr) {
-    End(kDrains);
-  } else if (dispatch::WriteRefusal() != nullptr) {
-    End(dispatch::WriteRefusal());
-  }
-}
+const char* AdoptScan::Hindrance() const { return Drain::Current() != nullptr ? kDrains : nullptr; }
+
+const char* AdoptScan::ReplicaError() const { return kBecameReplica; }
 
 int AdoptScan::Reply(ValkeyModuleCtx* ctx) const {
   if (!error_.empty()) return ValkeyModule_ReplyWithError(ctx, error_.c_str());

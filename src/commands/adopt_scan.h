@@ -43,7 +43,9 @@ class AdoptScan final : public dispatch::TimedJob {
   };
   static constexpr int kAttemptsMax = 3;
 
-  void LookAround(bool replica) override;
+  [[nodiscard]] const char* Hindrance() const override;
+  [[nodiscard]] const char* ReplicaError() const override;
+  void EndWith(const char* error) override { End(error); }
   /// Adopts the next key, or leaves it alone. False: it waits for one that takes long.
   bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   void Begin(ValkeyModuleCtx* ctx);

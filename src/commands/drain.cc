@@ -53,8 +53,8 @@ void Drain::OnStart() {
   Publish();
 }
 
-void Drain::LookAround(bool replica) {
-  if (replica) End("ERR FLASH.DRAIN ended: this server became a replica");
+const char* Drain::ReplicaError() const {
+  return "ERR FLASH.DRAIN ended: this server became a replica";
 }
 
 void Drain::End(const char* error) {

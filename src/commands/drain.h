@@ -52,7 +52,8 @@ class Drain final : public dispatch::TimedJob {
 
   /// Becomes the one in progress.
   void OnStart() override;
-  void LookAround(bool replica) override;
+  [[nodiscard]] const char* ReplicaError() const override;
+  void EndWith(const char* error) override { End(error); }
   bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) override;
   static void OnScanned(ValkeyModuleCtx* ctx, ValkeyModuleString* name, ValkeyModuleKey* key,
                         void* data) noexcept;

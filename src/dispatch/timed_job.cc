@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "dispatch/recheck.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
 #include "vk/api.h"
@@ -17,7 +18,7 @@ constexpr uint64_t kSliceUs = 500;
 
 }  // namespace
 
-int TimedJob::Run(ValkeyModuleCtx* ctx, const std::shared_ptr<TimedJob>& job, Reply reply) {
+int TimedJob::Run(ValkeyModuleCtx* ctx, const std::shared_ptr<TimedJob>& job, const Reply& reply) {
   const auto step = [job](ValkeyModuleCtx* /*ctx*/) -> Answer {
     return job->done() ? "OK" : nullptr;
   };
@@ -51,8 +52,12 @@ void TimedJob::OnTimer(ValkeyModuleCtx* ctx, void* data) noexcept {
 }
 
 void TimedJob::Slice(ValkeyModuleCtx* ctx) {
-  LookAround((vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0);
-  if (!done_ && ValkeyModule_AvoidReplicaTraffic() == 0) {  // Else: a pause of writes, a failover.
+  const bool replica = (vk::ContextFlags(ctx) & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0;
+  const char* hindrance = replica ? ReplicaError() : Hindrance();
+  if (hindrance == nullptr && !replica) hindrance = WriteRefusal();
+  if (hindrance != nullptr) {
+    EndWith(hindrance);
+  } else if (ValkeyModule_AvoidReplicaTraffic() == 0) {  // Else: a pause of writes, a failover.
     ValkeyModule_SelectDb(ctx, home_db_);
     const base::Clock& clock = server::Engine::Get().clock();
     const uint64_t deadline_us = clock.NowUs() + kSliceUs;

@@ -25,16 +25,20 @@ class TimedJob : public std::enable_shared_from_this<TimedJob> {
   /// Replies when `job` has ended: the client of `ctx` waits while timers do it, or, where it
   /// cannot, all of it is done now.
   using Reply = std::function<int(ValkeyModuleCtx* ctx)>;
-  static int Run(ValkeyModuleCtx* ctx, const std::shared_ptr<TimedJob>& job, Reply reply);
+  static int Run(ValkeyModuleCtx* ctx, const std::shared_ptr<TimedJob>& job, const Reply& reply);
 
   [[nodiscard]] bool done() const { return done_; }
 
  protected:
   /// Timers will do it.
   virtual void OnStart() {}
-  /// Before each slice of a timer's: what forbids to go on ends the job. `replica`: this server is
-  /// one.
-  virtual void LookAround(bool replica) = 0;
+  /// Looked at before each slice of a timer's, as a refusal of writes is: an error that ends the
+  /// job, of static life, or null.
+  [[nodiscard]] virtual const char* Hindrance() const { return nullptr; }
+  /// The same, where this server has become a replica.
+  [[nodiscard]] virtual const char* ReplicaError() const = 0;
+  /// Ends it before it is done; keys stay as they are.
+  virtual void EndWith(const char* error) = 0;
   /// One step in the home database, ending soon after the deadline. True: there is more to do at
   /// once.
   virtual bool Step(ValkeyModuleCtx* ctx, uint64_t deadline_us) = 0;

@@ -67,6 +67,35 @@ def test_what_was_acknowledged_survives_a_crash_in_the_middle_of_it(server, kind
     assert base(node) in ("ok", "due") and trouble(node) == "none"
 
 
+def test_what_works_from_timers_ends_with_the_log(server):
+    """A drain changes no key whose change cannot be kept, and says why it ended."""
+    node, fault = start(server, {"flash.cache-size-bytes": "1mb"})
+    for n in range(4000):
+        node.call("FLASH.SET", f"key:{n}", f"{n}:" + "v" * 400)
+    link = Connection(node.port)
+    link.send(["FLASH.DRAIN", "FORCE"])
+    converted = lambda: node.connect().info("flash")["flash_convert_total"]  # noqa: E731
+    wait_until(lambda: converted() > 20, what="some conversions")
+    fault.begin("error")
+    wait_until(lambda: node.connect().info("flash")["flash_wal_base"] == "failed")
+    wait_until(lambda: not node.connect().info("flash")["flash_drain_in_progress"] == "yes",
+               what="the drain's end")
+    before = converted()
+    assert before < 4000
+    with contextlib.suppress(Disconnected, ConnectionError):
+        assert link.read().value.startswith(b"FLASHIO")
+    assert converted() == before
+    assert "drain: " in node.log() and "FLASHIO" in node.log()
+    node.kill()
+    fault.end()
+    node.start()
+    for n in range(4000):
+        name = f"key:{n}"
+        ours = node.client.type(name) == b"flashstr1"
+        held = node.call("FLASH.GET" if ours else "GET", name)
+        assert held == f"{n}:".encode() + b"v" * 400
+
+
 @FAILING
 def test_writes_go_on_by_themselves_once_a_new_log_has_its_base(server, kind):
     node, fault = start(server)
