@@ -1,6 +1,7 @@
 """A cluster of primaries and replicas, made by valkey-cli as an operator makes it."""
 
 import os
+import re
 import subprocess
 
 from redis.cluster import ClusterNode, RedisCluster
@@ -46,6 +47,7 @@ class Cluster:
                     "--cluster-yes")
         self.primaries, self.replicas = [], []
         self.wait_until_up()
+        self.wait_until_written()
         self.find_roles()
 
     def find_roles(self):
@@ -62,6 +64,15 @@ class Cluster:
                 wait_until(lambda n=node: n.info("replication")["master_link_status"] == "up", 60,
                            "the replication link")
 
+    def wait_until_written(self):
+        """Until each node's own file says of each replica that it is in its primary's shard.
+
+        The server refuses to start over a file that says otherwise, as it does for a while after
+        the cluster was created.
+        """
+        for node in self.nodes:
+            wait_until(lambda n=node: shards_agree(n.dir / "nodes.conf"), 60, "nodes.conf")
+
     def client(self):
         """A cluster client of redis-py; close it."""
         nodes = [ClusterNode("127.0.0.1", node.port) for node in self.nodes]
@@ -74,6 +85,13 @@ class Cluster:
             if slot in owned_slots(node):
                 return node
         raise AssertionError(f"nobody has slot {slot}")
+
+
+def shards_agree(path):
+    """Does a node's file name the same shard for each replica and its primary?"""
+    lines = [line.split() for line in path.read_text().splitlines() if "shard-id=" in line]
+    shard_of = {line[0]: re.search("shard-id=([0-9a-f]+)", line[1])[1] for line in lines}
+    return all(line[3] == "-" or shard_of[line[0]] == shard_of.get(line[3]) for line in lines)
 
 
 def owned_slots(node):
