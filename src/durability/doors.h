@@ -1,10 +1,11 @@
 // doors.h: how a reply could leave before the turn's end, and how replies are dropped.
 //
 // A client whose earlier output waits to be sent has a write handler in the event loop and may be
-// answered within the turn. Handlers are installed at the turn's end only, and in the loops that a
-// long script nests, so one look holds for the turn, or for a millisecond of it: scripts nest none
-// before. Mostly there is no handler at all, which one look at the event loop tells of every client
-// (write_interest.h). Thread: main. Decision: docs/adr/0014.
+// answered within the turn. Handlers are installed at the turn's end, and in the loops that a
+// script nests once it has run for a millisecond or more. So one look holds for the turn, as long
+// as it is asked for again within a millisecond. Mostly there is no handler at all, which one look
+// at the event loop tells of every client (write_interest.h). Thread: main. Decision:
+// docs/adr/0014.
 #pragma once
 
 #include <cstdint>
@@ -43,9 +44,9 @@ class Doors {
   const base::Clock& clock_;
   WriteInterest interest_;
   bool interest_tried_ = false;
-  Any loop_ = Any::kUnknown;     // Handlers, as the event loop shows them;
-  uint64_t loop_looked_us_ = 0;  // and when.
-  size_t asked_ = 0;             // Questions in this turn, and in the one before.
+  Any loop_ = Any::kUnknown;  // Handlers, as the event loop shows them;
+  uint64_t asked_us_ = 0;     // and when that was last asked.
+  size_t asked_ = 0;          // Questions in this turn, and in the one before.
   size_t asked_before_ = 0;
   std::vector<uint64_t> closed_;  // Looked at in this turn.
   Any any_ = Any::kUnknown;
