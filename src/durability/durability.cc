@@ -44,7 +44,11 @@ constexpr const char* kLogFailed =
 constexpr const char* kNoBase =
     "FLASHIO the log waits for the snapshot it begins with; nothing was changed, try again later";
 constexpr const char* kLogFull =
-    "FLASHFULL the log has twice the size of flash.wal-max-bytes; nothing was changed";
+    "FLASHFULL the log has twice the size of flash.wal-max-bytes, and BGSAVE fails; nothing was "
+    "changed";
+constexpr const char* kLogRanAway =
+    "FLASHFULL the log has four times the size of flash.wal-max-bytes; nothing was changed, try "
+    "again when a snapshot stands";
 constexpr const char* kNoRoom =
     "FLASHFULL the log cannot grow (its disk is full or does not answer); nothing was changed, see "
     "INFO flash";
@@ -60,9 +64,11 @@ struct Keeper {
   bool replica = false;
   bool loading = false;
   bool server_settings_changed = false;
-  bool changed = false;     // Settings or role.
-  bool wants_base = false;  // A snapshot is due.
-  uint64_t changes = 0;     // By commands of ours.
+  bool changed = false;      // Settings or role.
+  bool wants_base = false;   // A snapshot is due.
+  bool save_asked = false;   // By the module; its outcome is not known yet.
+  bool save_failed = false;  // The last one that was asked for.
+  uint64_t changes = 0;      // By commands of ours.
   uint64_t looked_us = 0;
   uint64_t tried_us = 0;
   uint64_t saved_us = 0;
@@ -183,15 +189,19 @@ void KeepBase(ValkeyModuleCtx* ctx, uint64_t now_us) {
   if (keeper->loading || (vk::ContextFlags(ctx) & kChild) != 0) return;
   const std::optional<Position> snapshot = TakeSnapshot();
   if (!journal.taking() || journal.failed()) return;
+  const bool asked = std::exchange(keeper->save_asked, false);
   if (snapshot && snapshot->id == journal.log().id()) {
     journal.Cut(snapshot->lsn);
-    keeper->wants_base = false;
+    keeper->wants_base = keeper->save_failed = false;
+  } else if (asked) {
+    keeper->save_failed = true;
   }
   const bool large = journal.log().used_bytes() > Settings().wal_max_bytes || journal.wants_cut();
   if (!large && !journal.needs_base() && !keeper->wants_base) return;
-  if (now_us - keeper->saved_us < kRetryPeriodUs) return;
+  if (keeper->save_failed && now_us - keeper->saved_us < kRetryPeriodUs) return;
   keeper->saved_us = now_us;
   const vk::CallReply reply(ValkeyModule_Call(ctx, "BGSAVE", ""));
+  keeper->save_asked = true;
   if (reply.is_error()) {
     static constinit vk::SeldomLog log;
     log.Warning("the log needs a snapshot, which the server refuses: " + std::string(reply.text()));
@@ -204,7 +214,10 @@ const char* RefusalNow() {
   if (journal.failed()) return kLogFailed;
   if (!journal.taking()) return nullptr;
   if (journal.needs_base() && Settings().sync != SyncPolicy::kNo) return kNoBase;
-  if (journal.log().used_bytes() > 2 * Settings().wal_max_bytes) return kLogFull;
+  // While a snapshot is being made that will cut the log, what comes meanwhile has to fit.
+  const uint64_t used_bytes = journal.log().used_bytes();
+  if (keeper->save_failed && used_bytes > 2 * Settings().wal_max_bytes) return kLogFull;
+  if (used_bytes > kLogSizesMax * Settings().wal_max_bytes) return kLogRanAway;
   return journal.short_of_room() ? kNoRoom : nullptr;
 }
 

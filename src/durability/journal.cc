@@ -31,8 +31,9 @@ log::Options LogOptions(const server::Settings& settings) {
   log::Options options;
   options.segment_bytes = static_cast<uint32_t>(
       std::clamp(std::bit_floor(settings.wal_max_bytes / 64), kSegmentBytesMin, kSegmentBytesMax));
-  // Writes are refused at twice the size; what the server does by itself still finds room.
-  options.file_bytes_max = 2 * settings.wal_max_bytes + 4 * uint64_t{options.segment_bytes};
+  // Writes are refused then; what the server does by itself still finds room.
+  options.file_bytes_max =
+      kLogSizesMax * settings.wal_max_bytes + 4 * uint64_t{options.segment_bytes};
   options.io_timeout_us = uint64_t{settings.io_timeout_ms} * 1000;
   return options;
 }
@@ -120,10 +121,10 @@ void Journal::Write(const Effect& effect) {
   added_bytes_ += bytes;
   if (added_bytes_ > kRoomBytes / 2) AskForRoom(bytes);
   if (bytes <= kGatheredBytesMax) {
-    scratch_.clear();
-    EncodeParts(effect,
-                [this](Bytes part) { scratch_.insert(scratch_.end(), part.begin(), part.end()); });
-    log_->Add(scratch_);
+    scratch_.resize(kGatheredBytesMax);
+    auto to = scratch_.begin();
+    EncodeParts(effect, [&to](Bytes part) { to = std::copy(part.begin(), part.end(), to); });
+    log_->Add(Bytes(scratch_).first(bytes));
   } else {
     log_->BeginEffect(bytes);
     EncodeParts(effect, [this](Bytes part) { log_->AddBytes(part); });

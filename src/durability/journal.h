@@ -22,6 +22,9 @@
 
 namespace flash::durability {
 
+/// The log's size at which writes are refused, in sizes of flash.wal-max-bytes.
+inline constexpr uint64_t kLogSizesMax = 4;
+
 class Journal {
  public:
   explicit Journal(const base::Clock* clock) : clock_(clock), doors_(clock) {}

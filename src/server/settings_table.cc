@@ -192,8 +192,8 @@ const std::array<SettingSpec, 26> kTable = {
     Text("wal-dir", &Settings::wal_dir, "Folder of the log. Empty: beside the tier file."),
     ByteSize<&Settings::wal_max_bytes>(
         "wal-max-bytes", 16 * kMiB,
-        "Size of the log at which a snapshot is started so that it can be cut. At twice the size "
-        "writes are refused.")
+        "Size of the log at which a snapshot is started so that it can be cut. Writes are refused "
+        "at twice the size if that snapshot fails, at four times the size in any case.")
         .RunTime(),
     Choice<&Settings::wal_on_mismatch>(
         "wal-on-mismatch", kMismatchChoices,
