@@ -133,6 +133,7 @@ void ApplySync(ValkeyModuleCtx* ctx) {
   const bool always = Settings().sync == SyncPolicy::kAlways;
   const bool replies_wait = keeper->aof.Follow(ctx, always && !IsBroken(Safeguard::kIoThreads));
   Journal& journal = keeper->journal;
+  keeper->aof.KeepSnapshots(ctx, journal.is_open());
   // A replica acknowledges nothing.
   const bool barrier = always && !keeper->replica;
   const auto mode = barrier                              ? log::SyncMode::kAlways
@@ -174,6 +175,7 @@ void FollowAof(ValkeyModuleCtx* ctx) {
     const std::string path = journal.path();
     journal.Abandon();
     unlink(path.c_str());
+    keeper->changed = true;
     vk::LogNotice("the server's AOF stands: the module's own log was removed");
   } else if (Settings().wal && !journal.taking() && !journal.failed() && !keeper->unrecovered) {
     BeginLate(ctx, "the AOF is off");

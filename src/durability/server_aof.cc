@@ -5,35 +5,15 @@
 
 #include <cstdlib>
 
-#include "vk/call_reply.h"
 #include "vk/log.h"
 #include "vk/server_info.h"
 
 namespace flash::durability {
-namespace {
-
-constexpr const char* kAlways = "always";
-
-std::string SettingOf(ValkeyModuleCtx* ctx, const char* name) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", name));
-  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return {};
-  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
-  size_t bytes = 0;
-  const char* const text =
-      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
-  return text == nullptr ? std::string() : std::string(text, bytes);
-}
-
-bool SetAppendFsync(ValkeyModuleCtx* ctx, const char* value) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "ccc", "SET", "appendfsync", value));
-  return !reply.is_error();
-}
-
-}  // namespace
 
 void ServerAof::Ask(ValkeyModuleCtx* ctx) {
   on_ = SettingOf(ctx, "appendonly") == "yes";
-  appendfsync_ = SettingOf(ctx, "appendfsync");
+  appendfsync_.Ask(ctx);
+  rdb_del_sync_files_.Ask(ctx);
   rdb_name_ = SettingOf(ctx, "dbfilename");
   const std::string threshold = SettingOf(ctx, "busy-reply-threshold");
   if (!threshold.empty()) busy_threshold_ms_ = std::strtoull(threshold.c_str(), nullptr, 10);
@@ -47,24 +27,35 @@ bool ServerAof::Stands(ValkeyModuleCtx* ctx) {
 }
 
 bool ServerAof::Follow(ValkeyModuleCtx* ctx, bool always) {
-  if (always && appendfsync_ != kAlways) {
-    operators_value_ = appendfsync_;
-    if (!SetAppendFsync(ctx, kAlways)) {
-      static constinit vk::SeldomLog log;
-      log.Warning("flash.sync is always, but the server refuses appendfsync always");
-      return false;
-    }
-    vk::LogNotice("flash.sync is always: appendfsync was " + operators_value_ +
+  const HeldSetting::Change change = appendfsync_.Follow(ctx, always);
+  const std::string& before = appendfsync_.operators_value();
+  if (change == HeldSetting::Change::kHeld) {
+    vk::LogNotice("flash.sync is always: appendfsync was " + before +
                   " and is always until flash.sync is lowered");
-    held_ = true;
-    appendfsync_ = kAlways;
-  } else if (!always && held_) {
-    held_ = false;
-    if (!SetAppendFsync(ctx, operators_value_.c_str())) return false;
-    appendfsync_ = operators_value_;
-    vk::LogNotice("flash.sync was lowered: appendfsync is " + operators_value_ + " again");
+  } else if (change == HeldSetting::Change::kGivenBack) {
+    vk::LogNotice("flash.sync was lowered: appendfsync is " + before + " again");
+  } else if (change == HeldSetting::Change::kRefused && always) {
+    static constinit vk::SeldomLog log;
+    log.Warning("flash.sync is always, but the server refuses appendfsync always");
   }
-  return true;
+  return change != HeldSetting::Change::kRefused;
+}
+
+void ServerAof::KeepSnapshots(ValkeyModuleCtx* ctx, bool needed) {
+  switch (rdb_del_sync_files_.Follow(ctx, needed)) {
+    case HeldSetting::Change::kHeld:
+      return vk::LogNotice(
+          "the log goes on from an RDB, which must not be deleted: rdb-del-sync-files was yes and "
+          "is no for as long as there is a log");
+    case HeldSetting::Change::kGivenBack:
+      return vk::LogNotice("there is no log any more: rdb-del-sync-files is yes again");
+    case HeldSetting::Change::kRefused: {
+      static constinit vk::SeldomLog log;
+      return log.Warning("the server refuses to change rdb-del-sync-files");
+    }
+    case HeldSetting::Change::kNone:
+      return;
+  }
 }
 
 }  // namespace flash::durability

@@ -1,14 +1,17 @@
-// server_aof.h: what the server's own settings say about its AOF, and the one that is set from
-// here: appendfsync.
+// server_aof.h: what the server's own settings say about its AOF and RDB, and the two that are set
+// from here: appendfsync and rdb-del-sync-files.
 //
 // `appendfsync always` is set while flash.sync is always, with AOF off too, because the server's
 // I/O threads hold replies back until the turn's end only then; the operator's value comes back
-// when flash.sync is lowered. Thread: main. Decision: docs/adr/0014.
+// when flash.sync is lowered. `rdb-del-sync-files no` is set while there is a log of ours: a server
+// without save points would delete the snapshot for a replica behind which the log was cut. Thread:
+// main. Decision: docs/adr/0014.
 #pragma once
 
 #include <cstdint>
 #include <string>
 
+#include "durability/held_setting.h"
 #include "vk/api.h"
 
 namespace flash::durability {
@@ -26,12 +29,13 @@ class ServerAof {
 
   /// Makes appendfsync what flash.sync demands. False: the server refused.
   bool Follow(ValkeyModuleCtx* ctx, bool always);
+  /// Makes rdb-del-sync-files what a log needs.
+  void KeepSnapshots(ValkeyModuleCtx* ctx, bool needed);
 
  private:
   bool on_ = false;
-  bool held_ = false;  // appendfsync is ours.
-  std::string appendfsync_;
-  std::string operators_value_;
+  HeldSetting appendfsync_{"appendfsync", "always"};
+  HeldSetting rdb_del_sync_files_{"rdb-del-sync-files", "no"};
   std::string rdb_name_;
   uint64_t busy_threshold_ms_ = 5000;
 };

@@ -23,6 +23,13 @@ SETTINGS = {**LOGGED, "flash.cache-size-bytes": f"{CACHE_MIB}mb", "flash.capacit
             "flash.compaction-interval-sec": "1", "flash.wal-max-bytes": "256mb"}
 
 
+def wait_until_cron_ran(node):
+    """Till the server has looked after its replication, which it does each second."""
+    ticks = lambda: node.info("server")["uptime_in_seconds"]  # noqa: E731
+    end = ticks() + 2
+    wait_until(lambda: ticks() >= end, 30, "the server's cron")
+
+
 def name_of(number):
     return b"bulk:%d" % number
 
@@ -155,3 +162,31 @@ def test_a_full_synchronisation(server, diskless):
     replica.client.replicaof("NO", "ONE")
     replica.restart(crash=True)
     storm.judge(replica)
+
+
+def test_a_snapshot_made_for_a_replica_stays_for_the_log_that_was_cut_behind_it(server):
+    # Without save points and AOF the server would delete it, once the replica has it.
+    primary = server({**LOGGED, "rdb-del-sync-files": "yes", "repl-diskless-sync": "no"})
+    primary.call("FLASH.SET", "before", "v")
+    replica = server()
+    replica.replicate_from(primary)
+    wait_until(lambda: "Synchronization with replica" in primary.log(), 30, "the replica")
+    wait_until_cron_ran(primary)
+    primary.call("FLASH.SET", "after", "w")
+    primary.restart(crash=True)
+    assert primary.call("FLASH.DEBUG.STATE") == b"ready"
+    assert primary.call("FLASH.MGET", "before", "after") == [b"v", b"w"]
+
+
+def test_the_operators_rdb_del_sync_files_comes_back_when_there_is_no_log(server):
+    name = "rdb-del-sync-files"
+    node = server({**LOGGED, name: "yes"})
+    setting = lambda: node.client.config_get(name)[name]  # noqa: E731
+    assert setting() == "no"
+    node.client.config_set("appendonly", "yes")
+    wait_until(lambda: setting() == "yes", 30, "the AOF to stand")
+    node.client.config_set("appendonly", "no")
+    wait_until(lambda: setting() == "no", 30, "a log to begin")
+    node.client.config_set(name, "yes")
+    assert setting() == "no"
+    assert server({name: "yes"}).client.config_get(name) == {name: "yes"}
