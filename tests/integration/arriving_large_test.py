@@ -4,9 +4,11 @@ import random
 import threading
 
 import pytest
+import redis
 
 from arriving_test import adopt, adopt_all, types
 from conftest import LOGGED, wait_until
+from harness.parking import Holder, send_and_park
 from harness.resp import Connection
 from leaving_test import MIB, number
 
@@ -102,6 +104,37 @@ def test_a_large_value_that_goes_on_its_way(server):
     wait_until(lambda: number(node, "storage_used_bytes") == 0, what="the half to be freed")
     assert adopt(node, "h") == 1 and node.call("FLASH.HLEN", "h") == 60_000
     assert number(node, "held_bytes") == 0 and number(node, "cache_pinned_bytes") == 0
+
+
+@pytest.mark.parametrize("way", ["adopt", "scan"])
+def test_a_hash_whose_fields_begin_to_expire_on_its_way_stays_native(
+        server, way, tmp_path, monkeypatch):
+    holder = Holder(tmp_path, monkeypatch)
+    node = server({"flash.cache-size-bytes": "2mb"})
+    try:
+        node.call("HEXPIRE", "none", "1000", "FIELDS", "1", "a")
+    except redis.exceptions.ResponseError:
+        pytest.skip("this server has no expiry of fields")
+    fill_large(node)
+    node.call("DEL", "z")
+    holder.hold("portion")
+    if way == "adopt":
+        asking = send_and_park(node, "FLASH.ADOPT", "h")
+    else:
+        asking = Connection(node.port)
+        asking.send(("FLASH.ADOPT.SCAN", "0"))
+        wait_until(lambda: number(node, "held_bytes") > 0 or number(node, "blocks_cold") > 0,
+                   what="the adoption to begin")
+    assert node.call("HEXPIRE", "h", "1000", "FIELDS", "1", "f7") == [1]
+    holder.let_go()
+    reply = asking.read()
+    if way == "adopt":
+        assert b"fields with a time to live" in reply.value
+    else:
+        assert reply.raw == b"*2\r\n$1\r\n0\r\n*0\r\n"
+    assert node.client.type("h") == b"hash"
+    assert node.call("HTTL", "h", "FIELDS", "1", "f7")[0] > 0
+    wait_until(lambda: number(node, "storage_used_bytes") == 0, what="the half to be freed")
 
 
 def test_replicas_and_the_log_have_what_was_put_in_order(server):
