@@ -14,6 +14,7 @@
 #include "types/type_registry.h"
 #include "vk/call_reply.h"
 #include "vk/key.h"
+#include "vk/server_setting.h"
 
 namespace flash::cluster {
 namespace {
@@ -61,14 +62,8 @@ Migration::Migration(Request request, ValkeyModuleCtx* ctx)
     : TimedJob(ctx), request_(std::move(request)) {
   began_us_ = Engine::Get().clock().NowUs();
   ++Counters().in_progress;
-  if (vk::CallReply tls(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "tls-cluster"));
-      tls.type() == VALKEYMODULE_REPLY_ARRAY && ValkeyModule_CallReplyLength(tls.get()) == 2) {
-    size_t bytes = 0;
-    const char* const text =
-        ValkeyModule_CallReplyStringPtr(ValkeyModule_CallReplyArrayElement(tls.get(), 1), &bytes);
-    // MIGRATE itself speaks TLS then; what asks ahead does not: the target's own error will say.
-    asked_ = text != nullptr && std::string_view(text, bytes) == "yes";
-  }
+  // MIGRATE itself speaks TLS then; what asks ahead does not: the target's own error will say.
+  asked_ = vk::ServerSetting(ctx, "tls-cluster") == "yes";
   if (asked_) return;
   const server::Settings& settings = Engine::Get().settings();
   const uint64_t limit_ms =

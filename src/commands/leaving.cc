@@ -30,6 +30,11 @@ using server::Engine;
 
 constexpr int kKey = 1;
 
+std::string HiddenError(const char* command) {
+  return "ERR native values are made by the server's " + std::string(command) +
+         ", which is hidden from modules (rename-command); nothing was changed";
+}
+
 // --- FLASH.CONVERT
 // --------------------------------------------------------------------------------------
 
@@ -46,6 +51,11 @@ Outcome Convert(Context& ctx) {
     if (auto closed = ctx.GateContents(type, value)) return *closed;
   }
   if (auto closed = ctx.GateApply()) return *closed;
+  if (const char* hidden = types::HiddenCommand(ctx.raw(), type); hidden != nullptr) {
+    // The log tells of one that could be converted then: it stays what it is.
+    if (Engine::Get().replaying()) return ctx.ReplyInteger(0);
+    return ctx.ReplyError(HiddenError(hidden).c_str());
+  }
   ValkeyModuleString* const name = ctx.Argument(kKey);
   key.Close();
   if (resident) {
@@ -135,6 +145,10 @@ int DrainCommand(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noex
   }
   if (Drain::Current() != nullptr) {
     return ValkeyModule_ReplyWithError(ctx, "ERR FLASH.DRAIN: drain already in progress");
+  }
+  for (const types::FlashType& type : types::TypeRegistry::All()) {
+    const char* const hidden = types::HiddenCommand(ctx, type);
+    if (hidden != nullptr) return ValkeyModule_ReplyWithError(ctx, HiddenError(hidden).c_str());
   }
   if (!options.force) {
     const std::string over = OverMaxmemory(ctx);

@@ -29,7 +29,11 @@ int TimedJob::Run(ValkeyModuleCtx* ctx, const std::shared_ptr<TimedJob>& job, co
     job->ArmTimer(ctx);
     return VALKEYMODULE_OK;
   }
-  job->RunNow(ctx);
+  if (WriteRefusal() != nullptr) {
+    job->EndWith(WriteRefusal());
+  } else {
+    job->RunNow(ctx);
+  }
   return reply(ctx);
 }
 

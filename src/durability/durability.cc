@@ -28,6 +28,7 @@
 #include "vk/call_reply.h"
 #include "vk/log.h"
 #include "vk/server_events.h"
+#include "vk/server_setting.h"
 #include "vk/string.h"
 
 namespace flash::durability {
@@ -49,6 +50,9 @@ constexpr const char* kLogFull =
 constexpr const char* kLogRanAway =
     "FLASHFULL the log has four times the size of flash.wal-max-bytes; nothing was changed, try "
     "again when a snapshot stands";
+constexpr const char* kHidden =
+    "CONFIG is hidden from modules (rename-command), and without it there is no log: hide it from "
+    "users by ACL instead, or switch the AOF on, or set flash.wal no";
 constexpr const char* kNoRoom =
     "FLASHFULL the log cannot grow (its disk is full or does not answer); nothing was changed, see "
     "INFO flash";
@@ -178,6 +182,11 @@ void FollowAof(ValkeyModuleCtx* ctx) {
     keeper->changed = true;
     vk::LogNotice("the server's AOF stands: the module's own log was removed");
   } else if (Settings().wal && !journal.taking() && !journal.failed() && !keeper->unrecovered) {
+    static constinit vk::SeldomLog log;
+    if (!vk::ConfigAnswers(ctx)) {
+      return log.Warning(
+          "the AOF is off, but CONFIG is hidden from modules (rename-command): there is no log");
+    }
     BeginLate(ctx, "the AOF is off");
   }
 }
@@ -206,6 +215,10 @@ void KeepBase(ValkeyModuleCtx* ctx, uint64_t now_us) {
   keeper->save_asked = true;
   if (reply.is_error()) {
     static constinit vk::SeldomLog log;
+    if (reply.get() == nullptr) {
+      return log.Warning(
+          "the log needs a snapshot, but BGSAVE is hidden from modules (rename-command)");
+    }
     log.Warning("the log needs a snapshot, which the server refuses: " + std::string(reply.text()));
   }
 }
@@ -373,10 +386,11 @@ Result<void> Subscribe(ValkeyModuleCtx* ctx) {
   return StartNativeEffects(ctx, &keeper->journal, ReplayInNotification);
 }
 
-Result<void> OpenJournal() {
+Result<void> OpenJournal(ValkeyModuleCtx* ctx) {
   const std::string path = log::LogPath(Settings().path, Settings().wal_dir);
   if (!Settings().wal) return PutAside(path, "flash.wal is no");
   if (keeper->aof.on()) return PutAside(path, "the server's AOF is on");
+  if (!vk::ConfigAnswers(ctx)) return Error{Code::kUnsupported, kHidden};
   Result<void> opened = keeper->journal.Open(path);
   if (!opened && opened.code() != Code::kCorrupt) return opened;
   if (!opened) {
@@ -395,7 +409,7 @@ Result<void> Start(ValkeyModuleCtx* ctx) {
   keeper = new Keeper(&Engine::Get().clock());
   keeper->aof.Ask(ctx);
   if (Result<void> done = StartPositions(ctx, PositionToSave); !done) return done;
-  if (Result<void> done = OpenJournal(); !done) return done;
+  if (Result<void> done = OpenJournal(ctx); !done) return done;
   dispatch::SetCommitHook(OnCommit);
   types::SetAdoptionLog({.begin = OnAdoption, .command = OnAdoptedBy, .expiry = OnAdoptedExpiry});
   server::SetTurnFrame({.first = FirstTurn, .last = EndTurn});

@@ -3,23 +3,14 @@
 // Thread: main.
 #include "durability/held_setting.h"
 
-#include "vk/call_reply.h"
+#include "vk/server_setting.h"
 
 namespace flash::durability {
 
-std::string SettingOf(ValkeyModuleCtx* ctx, const char* name) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", name));
-  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return {};
-  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
-  size_t bytes = 0;
-  const char* const text =
-      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
-  return text == nullptr ? std::string() : std::string(text, bytes);
-}
+void HeldSetting::Ask(ValkeyModuleCtx* ctx) { now_ = vk::ServerSetting(ctx, name_); }
 
 bool HeldSetting::Set(ValkeyModuleCtx* ctx, const std::string& value) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "ccc", "SET", name_, value.c_str()));
-  if (reply.is_error()) return false;
+  if (!vk::SetServerSetting(ctx, name_, value.c_str())) return false;
   now_ = value;
   return true;
 }

@@ -10,16 +10,13 @@
 
 namespace flash::durability {
 
-/// The server's value of a setting; empty if it has none of that name.
-std::string SettingOf(ValkeyModuleCtx* ctx, const char* name);
-
 class HeldSetting {
  public:
   /// Both of static life.
   HeldSetting(const char* name, const char* value) : name_(name), value_(value) {}
 
   /// Asks the server anew; after each of its settings changed.
-  void Ask(ValkeyModuleCtx* ctx) { now_ = SettingOf(ctx, name_); }
+  void Ask(ValkeyModuleCtx* ctx);
 
   enum class Change { kNone, kHeld, kGivenBack, kRefused };
   Change Follow(ValkeyModuleCtx* ctx, bool needed);

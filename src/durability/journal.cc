@@ -173,6 +173,13 @@ void Journal::Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged)
   Write(effect);
 }
 
+void Journal::Miss(ValkeyModuleCtx* ctx, const std::string& why) {
+  if (!taking_) return;
+  Fail({Code::kInvalid, why});
+  NoteSafety();
+  if (always_) WantUnitEnd(ctx);
+}
+
 /// What is not logged, or what a crash would lose with the log, must not be acknowledged.
 void Journal::NoteSafety() { unsafe_ = unsafe_ || failed_ || needs_base_; }
 

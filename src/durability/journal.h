@@ -50,6 +50,9 @@ class Journal {
   /// Adds an effect that is under way: `ctx` is of whoever causes it, and acknowledged tells
   /// whether a client will be told of it.
   void Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged = true);
+  /// An effect that is under way cannot be told: what the log says of later ones would be wrong
+  /// without it, so this one ends.
+  void Miss(ValkeyModuleCtx* ctx, const std::string& why);
 
   /// A deletion that may be the first half of RENAME or MOVE: added before the next effect, or at
   /// the end of the unit, unless it is taken back.

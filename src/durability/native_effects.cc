@@ -80,7 +80,12 @@ std::optional<uint64_t> ExpiryOf(ValkeyModuleCtx* ctx, ValkeyModuleString* name)
 
 void OnRestored(ValkeyModuleCtx* ctx, ValkeyModuleString* name, uint64_t expiry) {
   const vk::CallReply dump(ValkeyModule_Call(ctx, "DUMP", "s", name));
-  if (dump.type() != VALKEYMODULE_REPLY_STRING) return;
+  if (dump.type() != VALKEYMODULE_REPLY_STRING) {
+    return State().journal->Miss(
+        ctx, "a restored key could not be read: " +
+                 (dump.get() == nullptr ? "DUMP is hidden from modules (rename-command)"
+                                        : std::string(dump.text())));
+  }
   State().journal->Add(ctx,
                        {EffectKind::kRestore, DbOf(ctx), expiry, {vk::TextOf(name), dump.text()}});
 }

@@ -7,15 +7,16 @@
 
 #include "vk/log.h"
 #include "vk/server_info.h"
+#include "vk/server_setting.h"
 
 namespace flash::durability {
 
 void ServerAof::Ask(ValkeyModuleCtx* ctx) {
-  on_ = SettingOf(ctx, "appendonly") == "yes";
+  on_ = vk::ServerSetting(ctx, "appendonly") == "yes";
   appendfsync_.Ask(ctx);
   rdb_del_sync_files_.Ask(ctx);
-  rdb_name_ = SettingOf(ctx, "dbfilename");
-  const std::string threshold = SettingOf(ctx, "busy-reply-threshold");
+  rdb_name_ = vk::ServerSetting(ctx, "dbfilename");
+  const std::string threshold = vk::ServerSetting(ctx, "busy-reply-threshold");
   if (!threshold.empty()) busy_threshold_ms_ = std::strtoull(threshold.c_str(), nullptr, 10);
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "vk/call_reply.h"
+#include "vk/server_setting.h"
 #include "vk/string.h"
 
 namespace flash::durability {
@@ -56,15 +56,8 @@ constexpr const char* kShortMs = "20";
 ServingRefusals::ServingRefusals(ValkeyModuleCtx* ctx)
     : ctx_(ctx),
       filter_(ValkeyModule_RegisterCommandFilter(ctx, OnCommand, VALKEYMODULE_CMDFILTER_NOSELF)) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", kThreshold));
-  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return;
-  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
-  size_t bytes = 0;
-  const char* const text =
-      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
-  if (text == nullptr) return;
-  threshold_.assign(text, bytes);
-  SetThreshold(kShortMs);
+  threshold_ = vk::ServerSetting(ctx, kThreshold);
+  if (!threshold_.empty()) SetThreshold(kShortMs);
 }
 
 ServingRefusals::~ServingRefusals() {
@@ -78,8 +71,8 @@ void ServingRefusals::Serve(ValkeyModuleCtx* ctx) {
 }
 
 void ServingRefusals::SetThreshold(const char* value) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx_, "CONFIG", "ccc", "SET", kThreshold, value));
   // Refused: connections wait for as long as it says.
+  static_cast<void>(vk::SetServerSetting(ctx_, kThreshold, value));
 }
 
 }  // namespace flash::durability

@@ -13,10 +13,10 @@
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
-#include "vk/call_reply.h"
 #include "vk/key.h"
 #include "vk/log.h"
 #include "vk/server_events.h"
+#include "vk/server_setting.h"
 #include "vk/string.h"
 
 namespace flash::eviction {
@@ -66,23 +66,9 @@ class Evictor {
 
 Evictor* evictor = nullptr;
 
-std::string_view Configured(ValkeyModuleCallReply* pair) {
-  size_t bytes = 0;
-  ValkeyModuleCallReply* const value =
-      pair == nullptr ? nullptr : ValkeyModule_CallReplyArrayElement(pair, 1);
-  const char* const text =
-      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
-  return text == nullptr ? std::string_view() : std::string_view(text, bytes);
-}
-
 void Evictor::AskPolicy(ValkeyModuleCtx* ctx) {
-  const vk::CallReply policy(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "maxmemory-policy"));
-  const vk::CallReply samples(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", "maxmemory-samples"));
-  if (policy.type() != VALKEYMODULE_REPLY_ARRAY || samples.type() != VALKEYMODULE_REPLY_ARRAY) {
-    return;
-  }
-  const std::string_view name = Configured(policy.get());
-  policy_ = ParsePolicy(name, Configured(samples.get()));
+  const std::string name = vk::ServerSetting(ctx, "maxmemory-policy");
+  policy_ = ParsePolicy(name, vk::ServerSetting(ctx, "maxmemory-samples"));
   if (name != policy_name_) {  // What was sampled says nothing about it.
     policy_name_ = name;
     SetWanted(Wanted::kNothing);

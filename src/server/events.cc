@@ -16,11 +16,11 @@
 #include "server/freeing.h"
 #include "server/health_log.h"
 #include "server/pressure.h"
-#include "vk/call_reply.h"
 #include "vk/detached_context.h"
 #include "vk/latency.h"
 #include "vk/log.h"
 #include "vk/server_events.h"
+#include "vk/server_setting.h"
 
 namespace flash::server {
 namespace {
@@ -186,15 +186,9 @@ void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub
   if (state.frame.last != nullptr) state.frame.last(ctx);
 }
 
-/// The server says it by CONFIG alone; asked at load and after each CONFIG SET.
+/// Asked at load and after each CONFIG SET.
 uint64_t AskNumber(ValkeyModuleCtx* ctx, const char* setting) {
-  const vk::CallReply reply(ValkeyModule_Call(ctx, "CONFIG", "cc", "GET", setting));
-  if (reply.type() != VALKEYMODULE_REPLY_ARRAY) return 0;
-  ValkeyModuleCallReply* const value = ValkeyModule_CallReplyArrayElement(reply.get(), 1);
-  size_t bytes = 0;
-  const char* const text =
-      value == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(value, &bytes);
-  return text == nullptr ? 0 : std::strtoull(std::string(text, bytes).c_str(), nullptr, 10);
+  return std::strtoull(vk::ServerSetting(ctx, setting).c_str(), nullptr, 10);
 }
 
 uint64_t AskMaxmemory(ValkeyModuleCtx* ctx) { return AskNumber(ctx, "maxmemory"); }

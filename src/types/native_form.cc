@@ -3,6 +3,7 @@
 // Thread: main.
 #include "types/native_form.h"
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,14 @@ class Conversion {
   Conversion& operator=(const Conversion&) = delete;
 };
 
+/// Each of those that are asked about wants arguments: of one that is there the server finds too
+/// few, and does nothing.
+bool IsHidden(ValkeyModuleCtx* ctx, const char* command) {
+  errno = 0;
+  const vk::CallReply reply(ValkeyModule_Call(ctx, command, ""));
+  return errno == ENOENT;
+}
+
 KeyFacts FactsOf(ValkeyModuleCtx* ctx, ValkeyModuleString* name) {
   return types::FactsOf(vk::Key(ctx, name, vk::Key::kPeek));
 }
@@ -108,6 +117,15 @@ class Pieces {
 };
 
 }  // namespace
+
+const char* HiddenCommand(ValkeyModuleCtx* ctx, const FlashType& type) {
+  if (IsHidden(ctx, type.native_command)) return type.native_command;
+  if (type.leaf_arguments == nullptr) return nullptr;  // SET does it all.
+  for (const char* const command : {"DEL", "PEXPIREAT"}) {
+    if (IsHidden(ctx, command)) return command;
+  }
+  return nullptr;
+}
 
 void SetConversionHook(ConversionHook hook) { conversion_hook = hook; }
 

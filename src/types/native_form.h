@@ -20,9 +20,13 @@ namespace flash::types {
 /// Would so many bytes more take the server over `maxmemory` (0: none)?
 [[nodiscard]] bool Exceeds(uint64_t maxmemory, uint64_t bytes);
 
+/// A command that makes native values of such ones, and is hidden from modules (rename-command);
+/// null: all of them are there.
+[[nodiscard]] const char* HiddenCommand(ValkeyModuleCtx* ctx, const FlashType& type);
+
 /// Replaces the value of `key`, whose content `contents` holds, by its native counterpart. The time
 /// to live stays. Uses the contents up. `ctx` must be one whose calls form a unit: of a command, of
-/// a reply callback, of a timer. The key must not be open.
+/// a reply callback, of a timer. The key must not be open, and none of the commands hidden.
 void BecomeNative(ValkeyModuleCtx* ctx, ValkeyModuleString* key, Contents* contents);
 
 /// Told of each value that is about to become native, and then asked not to look: what happens to
