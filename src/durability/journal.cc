@@ -4,6 +4,7 @@
 #include "durability/journal.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <utility>
 
@@ -17,8 +18,8 @@
 namespace flash::durability {
 namespace {
 
-/// Transfers in flight where threads do them.
-constexpr uint32_t kThreadedEntries = 64;
+/// Transfers in flight.
+constexpr uint32_t kDeviceEntries = 64;
 
 /// Larger effects go to the log part by part.
 constexpr uint64_t kGatheredBytesMax = 16 * kKiB;
@@ -38,6 +39,17 @@ log::Options LogOptions(const server::Settings& settings) {
   return options;
 }
 
+/// Of the tier's kind, or threads if that has left no locked memory for one more ring. Thread: any.
+Result<std::unique_ptr<io::Device>> MakeDevice(const io::Target& target) {
+  static std::atomic<bool> said = false;
+  std::string cause;
+  auto device = server::Engine::Get().devices().MakeForWaiting(target, kDeviceEntries, &cause);
+  if (device && !cause.empty() && !said.exchange(true)) {
+    vk::LogNotice("the log: " + cause + "; going on with threads there");
+  }
+  return device;
+}
+
 }  // namespace
 
 // --- Life
@@ -47,12 +59,7 @@ Result<void> Journal::Open(const std::string& path) {
   path_ = path;
   log::LogFile::Options file_options;
   file_options.path = path;
-  const io::TierDevices& devices = server::Engine::Get().devices();
-  if (!devices.uses_uring()) {  // Where io_uring is forbidden to the tier, it is to the log.
-    file_options.make_device = [&devices](const io::Target& target) {
-      return devices.MakeForWaiting(target, kThreadedEntries);
-    };
-  }
+  file_options.make_device = MakeDevice;
   file_options.wrap_device = WithLogFaults;
   auto file = log::LogFile::Open(file_options);
   if (!file) return file.error();

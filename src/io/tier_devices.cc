@@ -1,7 +1,7 @@
 // tier_devices.cc: see tier_devices.h.
 //
-// There is no probe before: a ring that one thread got says nothing of the next one, where rings
-// are charged to a small limit of locked memory. Thread: the owner's.
+// The probe before asks only whether io_uring kills: that a child got a ring says nothing of this
+// process's, where rings are charged to a small limit of locked memory. Thread: the owner's.
 #include "io/tier_devices.h"
 
 #include <unistd.h>
@@ -10,12 +10,18 @@
 
 #include "io/threads_device.h"
 #include "io/uring_device.h"
+#include "io/uring_probe.h"
 
 namespace flash::io {
 namespace {
 
 // A saving process reads pieces of up to 1 MiB, a few at a time.
 constexpr uint32_t kOwnThreadsMax = 16;
+
+constexpr const char* kKills =
+    "io_uring is forbidden by a sandbox that kills for it (systemd's SystemCallFilter= without an "
+    "error number); allow io_uring_setup, io_uring_enter and io_uring_register, as "
+    "packaging/systemd does";
 
 std::unique_ptr<Device> OverThreads(const Target& file, uint32_t entries,
                                     std::shared_ptr<TransferThreads> threads) {
@@ -27,6 +33,7 @@ std::unique_ptr<Device> OverThreads(const Target& file, uint32_t entries,
 
 Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverUring(
     const ThreadedBackend::Options& options, const base::Clock* clock) {
+  if (IoUringKills()) return Error{Code::kUnsupported, kKills};
   UringDeviceFactory devices(&file_, {.entries = options.entries});
   auto backend = ThreadedBackend::Start(options, &devices, clock);
   if (backend) notes_ = devices.notes();
@@ -48,6 +55,7 @@ Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverThreads(
 Result<std::unique_ptr<ThreadedBackend>> TierDevices::Start(DeviceChoice choice,
                                                             const ThreadedBackend::Options& options,
                                                             const base::Clock* clock) {
+  choice_ = choice;
   if (choice == DeviceChoice::kThreads) return StartOverThreads(options, clock);
   auto backend = StartOverUring(options, clock);
   if (backend || backend.code() != Code::kUnsupported) return backend;
@@ -69,12 +77,15 @@ Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(uint32_t entries) {
   return OverThreads(file_.target(), entries, threads_);
 }
 
-Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(const Target& file,
-                                                            uint32_t entries) const {
+Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(const Target& file, uint32_t entries,
+                                                            std::string* cause) const {
   if (uses_uring()) {
-    auto device = UringDevice::Open(file, {.entries = entries});
-    if (!device) return device.error();
-    return std::unique_ptr<Device>(std::move(device).Take());
+    auto device = UringDevice::Open(file, {.entries = entries, .register_buffers = false});
+    if (device) return std::unique_ptr<Device>(std::move(device).Take());
+    if (choice_ == DeviceChoice::kUring || device.code() != Code::kUnsupported) {
+      return device.error();
+    }
+    if (cause != nullptr) *cause = device.error().message;
   }
   auto started = TransferThreads::Start({.threads_max = kOwnThreadsMax});
   if (!started) return started.error();

@@ -35,9 +35,11 @@ class TierDevices {
   [[nodiscard]] Result<std::unique_ptr<Device>> MakeForWaiting(uint32_t entries);
 
   /// The same over another file than the tier, with threads that nothing of the tier can hold up.
-  /// `file` outlives the device.
-  [[nodiscard]] Result<std::unique_ptr<Device>> MakeForWaiting(const Target& file,
-                                                               uint32_t entries) const;
+  /// Where one more ring is not to be had (the tier's took what the limit of locked memory gives),
+  /// threads as well, but with kUring: then `cause` gets why, in a line for people. `file` outlives
+  /// the device. Thread: any.
+  [[nodiscard]] Result<std::unique_ptr<Device>> MakeForWaiting(const Target& file, uint32_t entries,
+                                                               std::string* cause = nullptr) const;
 
   /// No transfer of the tier begins any more where that can be had; before the file is closed.
   void Refuse();
@@ -58,6 +60,7 @@ class TierDevices {
       const ThreadedBackend::Options& options, const base::Clock* clock);
 
   const FlashFile& file_;
+  DeviceChoice choice_ = DeviceChoice::kAuto;
   std::shared_ptr<TransferThreads> threads_;  // Null: io_uring.
   pid_t threads_pid_ = 0;                     // The process that has them.
   std::vector<std::string> notes_;

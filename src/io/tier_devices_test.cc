@@ -59,8 +59,11 @@ class TierDevicesTest : public ::testing::Test {
   }
   /// With `calls` refused by `error`: auto goes on with one line, uring stops, threads is as ever.
   void ExpectFallBack(std::initializer_list<int> calls, int error, const std::string& cause) {
+    ExpectFallBack([&] { return Forbid(calls, error); }, cause);
+  }
+  void ExpectFallBack(const std::function<bool()>& forbid, const std::string& cause) {
     EXPECT_TRUE(InChild([&] {
-      if (!Forbid(calls, error)) return false;
+      if (!forbid()) return false;
       auto backend = Start(DeviceChoice::kAuto);
       if (!backend) return false;
       EXPECT_FALSE(devices_->uses_uring());
@@ -74,7 +77,7 @@ class TierDevicesTest : public ::testing::Test {
       return true;
     })) << cause;
     EXPECT_TRUE(InChild([&] {
-      if (!Forbid(calls, error)) return false;
+      if (!forbid()) return false;
       const auto backend = Start(DeviceChoice::kUring);
       if (backend || backend.code() != Code::kUnsupported) return false;
       EXPECT_THAT(backend.error().message, HasSubstr(cause));
@@ -126,6 +129,13 @@ TEST_F(TierDevicesTest, WhereIoUringIsForbiddenAutoGoesOnAndSaysWhy) {
   ExpectFallBack({SYS_io_uring_enter}, EPERM, "forbidden by a sandbox");
 }
 
+TEST_F(TierDevicesTest, WhereIoUringKillsAutoGoesOnAndSaysWhy) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
+  for (const int call : {SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register}) {
+    ExpectFallBack([&] { return KillFor({call}); }, "a sandbox that kills for it");
+  }
+}
+
 TEST_F(TierDevicesTest, ASmallMemlockCostsNoMoreThanTheRegisteredBuffers) {
   if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   EXPECT_TRUE(InChild([&] {
@@ -159,6 +169,27 @@ TEST_F(TierDevicesTest, ADeviceOverAnotherFileIsIndependentOfTheTiers) {
     }
     EXPECT_EQ(done.result, 4096);
   }
+}
+
+TEST_F(TierDevicesTest, WhereOneMoreRingIsNotToBeHadThreadsServeWhoWaits) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
+  if (auto probe = UringDevice::Open(*file_, {}); !probe) GTEST_SKIP() << probe.error().message;
+  EXPECT_TRUE(InChild([&] {
+    auto backend = Start(DeviceChoice::kAuto);
+    if (!backend || !Forbid({SYS_io_uring_setup}, ENOMEM)) return false;
+    EXPECT_TRUE(devices_->uses_uring());
+    std::string cause;
+    EXPECT_TRUE(devices_->MakeForWaiting(file_->target(), 8, &cause));
+    EXPECT_THAT(cause, HasSubstr("the locked-memory limit is"));
+    ExpectWorks(**backend);
+    return true;
+  }));
+  EXPECT_TRUE(InChild([&] {
+    auto backend = Start(DeviceChoice::kUring);
+    if (!backend || !Forbid({SYS_io_uring_setup}, ENOMEM)) return false;
+    EXPECT_EQ(devices_->MakeForWaiting(file_->target(), 8).code(), Code::kUnsupported);
+    return true;
+  })) << "who demands io_uring gets it or hears why not";
 }
 
 TEST_F(TierDevicesTest, AfterRefuseTransfersEndWithoutTouchingTheFile) {

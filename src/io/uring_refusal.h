@@ -19,17 +19,25 @@
 
 namespace flash::io {
 
-/// Makes the system calls `numbers` fail with `error` from now on in this process.
-inline bool Forbid(std::initializer_list<int> numbers, int error) {
+/// Answers the system calls `numbers` by `action` from now on in this process.
+inline bool Filter(std::initializer_list<int> numbers, uint32_t action) {
   std::vector<sock_filter> program = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
   for (const int number : numbers) {
     program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1));
-    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, action));
   }
   program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   const sock_fprog filter{.len = static_cast<uint16_t>(program.size()), .filter = program.data()};
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+/// Makes them fail with `error`.
+inline bool Forbid(std::initializer_list<int> numbers, int error) {
+  return Filter(numbers, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error));
+}
+/// Makes them end the process.
+inline bool KillFor(std::initializer_list<int> numbers) {
+  return Filter(numbers, SECCOMP_RET_KILL_PROCESS);
 }
 /// ThreadSanitizer does not follow threads that a forked child starts.
 inline bool ChildrenMayStartThreads() {

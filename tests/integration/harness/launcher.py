@@ -3,10 +3,14 @@
     launcher.py --deny-io-uring=EPERM -- valkey-server ...
     launcher.py --memlock=65536 -- valkey-server ...
     launcher.py --survive-file-limit -- valkey-server ...
+    launcher.py --memlock=65536 --read-only-but=/folder --user=65534 -- valkey-server ...
 
+--kill-for-io-uring   a seccomp filter ends the process for them, as systemd's do
 --deny-io-uring=NAME  a seccomp filter answers with this errno to the three system calls of
                       io_uring: EPERM as container profiles do, ENOSYS as sandboxes and old kernels
 --memlock=BYTES       RLIMIT_MEMLOCK, and no capability that lifts it
+--read-only-but=DIR   the root file system is read-only for it, DIR is not; needs root
+--user=UID            it runs as this user and group, with no capability; needs root
 --survive-file-limit  SIGXFSZ is ignored, so that RLIMIT_FSIZE is an error (EFBIG), not death
 """
 
@@ -24,17 +28,24 @@ _IO_URING = (425, 426, 427)  # setup, enter, register; the same on every archite
 _LOAD_NUMBER = (0x20, 0, 0, 0)  # BPF_LD | BPF_W | BPF_ABS: seccomp_data.nr
 _IF_EQUAL = (0x15, 0, 1)  # BPF_JMP | BPF_JEQ | BPF_K, behind it the number
 _DENY = 0x00050000  # SECCOMP_RET_ERRNO, with an errno
+_KILL = 0x80000000  # SECCOMP_RET_KILL_PROCESS
+_CLONE_NEWNS = 0x20000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _RETURN = (0x06, 0, 0)  # BPF_RET
 _ALLOW = (*_RETURN, 0x7FFF0000)
 
 
+def libc(function, *call):
+    if getattr(ctypes.CDLL(None, use_errno=True), function)(*call) != 0:
+        sys.exit(f"launcher: {function}: {os.strerror(ctypes.get_errno())}")
+
+
 def prctl(*call):
-    if ctypes.CDLL(None, use_errno=True).prctl(*call) != 0:
-        sys.exit(f"launcher: prctl: {os.strerror(ctypes.get_errno())}")
+    libc("prctl", *call)
 
 
-def deny_io_uring(name):
-    deny = (*_RETURN, _DENY | getattr(errno, name))
+def filter_io_uring(action):
+    deny = (*_RETURN, action)
     steps = [_LOAD_NUMBER, *(step for number in _IO_URING
                              for step in ((*_IF_EQUAL, number), deny)), _ALLOW]
     program = b"".join(struct.pack("HBBI", *step) for step in steps)
@@ -50,6 +61,22 @@ def limit_memlock(limit_bytes):
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (limit_bytes, limit_bytes))
 
 
+def read_only_but(folder):
+    """The folder becomes a mount of its own, which the change of the root's does not touch."""
+    folder = folder.encode()
+    libc("unshare", _CLONE_NEWNS)
+    libc("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+    libc("mount", folder, folder, None, _MS_BIND, None)
+    libc("mount", b"none", b"/", None, _MS_REMOUNT | _MS_BIND | _MS_RDONLY, None)
+    os.chdir(folder)  # The place of before lies below the mount.
+
+
+def become(user):
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
 def main(words):
     options, command = words[:words.index("--")], words[words.index("--") + 1:]
     for option in options:
@@ -57,7 +84,13 @@ def main(words):
         if name == "--survive-file-limit":
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         elif name == "--deny-io-uring":
-            deny_io_uring(value)
+            filter_io_uring(_DENY | getattr(errno, value))
+        elif name == "--kill-for-io-uring":
+            filter_io_uring(_KILL)
+        elif name == "--read-only-but":
+            read_only_but(value)
+        elif name == "--user":
+            become(int(value))
         elif name == "--memlock":
             limit_memlock(int(value))
         else:
@@ -65,10 +98,10 @@ def main(words):
     os.execvp(command[0], command)
 
 
-def launched(node, option):
+def launched(node, *options):
     """Makes a server of conftest start through this file; call before its start()."""
     plain = node.command_line
-    node.command_line = lambda: [sys.executable, __file__, option, "--", *plain()]
+    node.command_line = lambda: [sys.executable, __file__, *options, "--", *plain()]
     return node
 
 
