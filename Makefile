@@ -4,11 +4,12 @@
 PORT ?= 6379
 DIR ?= run-data
 ARGS ?=
+SOAK_SECONDS ?= 3600
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test crash-test container-test monitoring-test bench demo format lint coverage clean
+.PHONY: help setup build debug run test crash-test soak container-test monitoring-test bench demo format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +21,7 @@ help:
 	@echo 'make monitoring-test    exporter, alerts and dashboard with a real Prometheus (Debian)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
 	@echo 'make crash-test         kill -9 at random moments [ARGS=--kills 1000]'
+	@echo 'make soak               mixed load for an hour, memory and descriptors must not rise [SOAK_SECONDS=3600]'
 	@echo 'make format | lint | coverage | clean'
 
 setup:
@@ -55,6 +57,9 @@ lint: setup
 
 crash-test: build
 	@$(PYTHON) tests/integration/crash $(ARGS)
+
+soak: build
+	@$(PYTHON) tests/integration/soak --seconds $(SOAK_SECONDS) $(ARGS)
 
 coverage: setup
 	@scripts/coverage

@@ -86,7 +86,8 @@ run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
   local -a aside=()
   local part
-  for part in flash_bench sizer docs commands_page monitoring containers readme; do
+  for part in flash_bench sizer docs commands_page monitoring containers readme systemd \
+    hardening; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
   run_pytest "$PWD/build/asan/pytest.xml" -m 'not slow' "${aside[@]}"

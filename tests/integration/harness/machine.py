@@ -1,4 +1,4 @@
-"""A machine of its own, in namespaces: Debian's systemd as first process, over this machine's files.
+"""A machine of its own, in namespaces: systemd as first process, over this machine's files.
 
     with Machine(folder) as machine:
         machine.write("/etc/systemd/system/x.service", "...")

@@ -102,4 +102,7 @@ def _main(port, interval_ms):
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    try:
+        _main(*sys.argv[1:])
+    except ConnectionError:
+        sys.exit(1)  # The other side says so.

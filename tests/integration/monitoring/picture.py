@@ -55,8 +55,8 @@ def rounded_up(value, base):
                     step * power for step in (1, 2, 4, 8, 10) if step * power >= value)
 
 
-def chart(lines, unit, width, height, seconds):
-    """SVG of [(legend, [(time, value)])]; times end now."""
+def chart(lines, unit, width, height, seconds, from_start=False):
+    """SVG of [(legend, [(time, value)])]; times end now, or are marked from their start."""
     left, bottom = 62, 16
     highest = rounded_up(max((v for _, points in lines for _, v in points), default=1),
                          1024 if unit == "bytes" else 10)
@@ -69,8 +69,8 @@ def chart(lines, unit, width, height, seconds):
                    f'{shown(highest * i / 4, unit)}</text>')
     for i in range(1, 5):
         x = left + (width - left) * i / 5
-        out.append(f'<text x="{x}" y="{height - 2}" text-anchor="middle">'
-                   f'−{round(seconds * (1 - i / 5))} s</text>')
+        mark = f"{round(seconds * i / 5)} s" if from_start else f"−{round(seconds * (1 - i / 5))} s"
+        out.append(f'<text x="{x}" y="{height - 2}" text-anchor="middle">{mark}</text>')
     for number, (_, points) in enumerate(lines):
         spots = " ".join(
             f"{left + (width - left) * (1 - (last - t) / seconds):.1f},"
