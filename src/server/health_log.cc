@@ -35,6 +35,11 @@ std::vector<std::string> HealthLog::Look(const store::RecordStore::Stats& stats,
          &lines);
   LookAt(read_, stats.read_errors, now_us, "failed reads from the tier, answered with FLASHIO",
          &lines);
+  LookAt(
+      page_, stats.unreadable_pages, now_us,
+      "pages of the tier cannot be read: compaction went past them, and sets their segments aside "
+      "until what lies there is deleted or overwritten",
+      &lines);
   LookAt(timeout_, stats.read_timeouts, now_us,
          "reads from the tier without an answer within flash.io-timeout-ms", &lines);
   LookAt(write_, stats.write_errors, now_us,

@@ -30,7 +30,7 @@ class HealthLog {
 
   void LookAtWriting(bool failing, uint64_t now_us, std::vector<std::string>* lines);
 
-  Kind checksum_, read_, timeout_, write_;
+  Kind checksum_, read_, page_, timeout_, write_;
   bool failing_said_ = false;     // That writing fails, and not yet that it works again.
   uint64_t failing_said_us_ = 0;  // When last; 0: never.
 };

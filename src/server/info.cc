@@ -104,6 +104,7 @@ void AddStorage(Fields& fields, const store::RecordStore::Stats& store) {
   fields.Add("compaction_segments", store.compaction_runs);
   fields.Add("compaction_bytes_reclaimed", store.compaction_bytes_reclaimed);
   fields.Add("compaction_bytes_moved", store.moved_bytes);
+  fields.Add("compaction_unreadable_pages", store.unreadable_pages);
   fields.Add("segments_free", store.segments_free);
   fields.Add("segments_open", store.segments_open);
   fields.Add("segments_sealed", store.segments_sealed);

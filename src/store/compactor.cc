@@ -14,6 +14,10 @@ constexpr uint32_t kLowWaterSegments = 1;
 constexpr uint32_t kClockCheckRecords = 16;
 constexpr uint32_t kClockCheckSegments = 256;
 constexpr uint32_t kReadFailuresMax = 3;
+/// A victim with more is given up as a whole.
+constexpr uint32_t kBadPagesMax = 16;
+/// Quarantined segments are tried again no sooner; each try costs the device many a failing read.
+constexpr uint64_t kTryBadAgainUs = 3'600'000'000;
 constexpr uint64_t kBackoffUsMin = 100'000;
 constexpr uint64_t kBackoffUsMax = 5'000'000;
 
@@ -128,7 +132,8 @@ std::optional<SegmentIndex> Compactor::NextVictim(uint64_t deadline_us) {
 void Compactor::BeginPass() {
   pass_ = Pass{.dead_percent_min = requests_.front(),
                .cursor = 0,
-               .sequence_max = parts_.table->last_sequence()};
+               .sequence_max = parts_.table->last_sequence(),
+               .tries_bad = parts_.clock->NowUs() >= try_bad_at_us_};
   requests_.pop_front();
 }
 
@@ -142,6 +147,7 @@ std::optional<SegmentIndex> Compactor::NextOfPass(uint64_t deadline_us) {
     const uint64_t dead = table.dead(segment);
     const uint64_t appended = dead + table.live(segment);
     if (!table.CanBeVictim(segment) || table.sequence(segment) > pass_->sequence_max) continue;
+    if (table.state(segment) == SegmentState::kBad && !pass_->tries_bad) continue;
     if (dead == 0 || dead * 100 < appended * pass_->dead_percent_min) continue;
     if (!Movable(segment)) continue;
     ++pass_->cursor;
@@ -165,7 +171,10 @@ void Compactor::BeginVictim(SegmentIndex segment) {
   victim_ = segment;
   ++generation_;
   read_offset_ = parts_.table->BeginOf(segment);
-  reading_ = false;
+  read_end_ = parts_.table->WrittenEnd(segment);
+  in_the_middle_ = reading_ = false;
+  bad_page_.reset();
+  bad_pages_ = 0;
   victim_moved_units_ = 0;
   read_failures_ = 0;
   backoff_us_ = 0;
@@ -179,7 +188,10 @@ void Compactor::EndVictim(bool complete) {
   if (complete) {
     ++counters_.runs;
     counters_.reclaimed_bytes += (table.dead(segment) - victim_moved_units_) * kUnitBytes;
-    if (table.live(segment) > 0 && !victim_was_bad_) ++counters_.quarantined;
+    if (table.live(segment) > 0) {
+      if (!victim_was_bad_) ++counters_.quarantined;
+      try_bad_at_us_ = parts_.clock->NowUs() + kTryBadAgainUs;
+    }
   }
   table.EndVictim(segment, complete);
 }
@@ -190,8 +202,19 @@ void Compactor::Abort() {
 }
 
 Compactor::Step Compactor::ReadAhead() {
-  const uint64_t end = parts_.table->WrittenEnd(*victim_);
-  if (reading_ || read_offset_ >= end) return Step::kGoOn;
+  if (reading_) return Step::kGoOn;
+  if (bad_page_) return SubmitPiece(bad_page_->begin(), bad_page_->probe_end(), true);
+  const uint64_t written_end = parts_.table->WrittenEnd(*victim_);
+  if (read_offset_ >= read_end_ && read_end_ < written_end) {  // Past the page.
+    read_offset_ = resume_at_;
+    read_end_ = written_end;
+    in_the_middle_ = true;
+  }
+  if (read_offset_ >= read_end_) return Step::kGoOn;
+  return SubmitPiece(read_offset_, read_end_, false);
+}
+
+Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, bool is_probe) {
   const auto idle = std::find_if(pieces_.begin(), pieces_.end(), [](const auto& piece) {
     return piece->state == Piece::State::kIdle;
   });
@@ -199,11 +222,13 @@ Compactor::Step Compactor::ReadAhead() {
   if (idle == pieces_.end()) return WaitUnlessReady();
   Piece& piece = **idle;
   piece.generation = generation_;
-  piece.first_offset = read_offset_;
-  piece.segment_end = end;
+  piece.is_probe = is_probe;
+  piece.in_the_middle = in_the_middle_;
+  piece.first_offset = from;
+  piece.segment_end = to;
   piece.context = {.hash_seed = hash_seed_, .sequence = parts_.table->sequence(*victim_)};
-  piece.offset = base::AlignDown(read_offset_, piece.alignment);
-  const uint64_t to_end = base::AlignUp(end, piece.alignment) - piece.offset;
+  piece.offset = base::AlignDown(from, piece.alignment);
+  const uint64_t to_end = base::AlignUp(to, piece.alignment) - piece.offset;
   piece.bytes = static_cast<uint32_t>(std::min<uint64_t>(to_end, piece.copies.size()));
   piece.at = 0;
   if (!parts_.backend->Submit(&piece)) return WaitUnlessReady();
@@ -221,11 +246,13 @@ Compactor::Step Compactor::WaitUnlessReady() {
 
 void Compactor::WalkPiece(io::Task& task, MutableBytes io_bytes) noexcept {
   auto& piece = static_cast<Piece&>(task);
+  if (piece.is_probe) return;
   piece.found = CollectRecords({.bytes = io_bytes,
                                 .offset = piece.offset,
                                 .first_offset = piece.first_offset,
                                 .segment_end = piece.segment_end,
                                 .alignment = piece.alignment,
+                                .in_the_middle = piece.in_the_middle,
                                 .context = piece.context},
                                piece.copies.bytes());
 }
@@ -238,13 +265,12 @@ void Compactor::OnPieceRead(io::Task& task) noexcept {
   if (!self.victim_ || piece.generation != self.generation_) return;  // Aborted meanwhile.
   self.reading_ = false;
   self.waiting_ = false;
-  if (piece.result != 0) {
-    self.OnReadFailed(piece);
-    return;
-  }
-  self.read_failures_ = 0;
+  if (piece.result != 0) return self.OnReadFailed(piece);
   self.backoff_us_ = 0;
+  if (piece.is_probe) return self.OnProbed(true);
+  self.read_failures_ = 0;
   self.read_offset_ = piece.found.next_offset;
+  self.in_the_middle_ = false;
   piece.state = Piece::State::kReady;
   self.ready_.push_back(&piece);
 }
@@ -252,12 +278,31 @@ void Compactor::OnPieceRead(io::Task& task) noexcept {
 void Compactor::OnReadFailed(Piece& piece) {
   ++counters_.read_errors;
   // A device that hangs comes back; one that says EIO again and again for these bytes does not.
-  if (piece.result != -ETIMEDOUT && ++read_failures_ >= kReadFailuresMax && ready_.empty()) {
-    EndVictim(true);
-    return;
+  if (piece.result != -ETIMEDOUT) {
+    if (piece.is_probe) return OnProbed(false);
+    if (++read_failures_ >= kReadFailuresMax) {
+      bad_page_.emplace(piece.offset, piece.offset + piece.bytes, piece.alignment);
+      return;
+    }
   }
   backoff_us_ = std::clamp(backoff_us_ * 2, kBackoffUsMin, kBackoffUsMax);
   retry_at_us_ = parts_.clock->NowUs() + backoff_us_;
+}
+
+void Compactor::OnProbed(bool readable) {
+  bad_page_->OnProbe(readable);
+  if (!bad_page_->found() && !bad_page_->gone()) return;
+  read_failures_ = 0;
+  backoff_us_ = 0;
+  if (bad_page_->found()) {  // What lies before it is walked, then what lies behind it.
+    ++counters_.unreadable_pages;
+    read_end_ = bad_page_->begin();
+    resume_at_ = bad_page_->end();
+  }
+  bad_page_.reset();
+  if (++bad_pages_ <= kBadPagesMax) return;
+  read_end_ = read_offset_;
+  resume_at_ = parts_.table->WrittenEnd(*victim_);
 }
 
 Compactor::Step Compactor::MoveRecords(Piece& piece, uint64_t deadline_us) {

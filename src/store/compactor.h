@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "io/backend.h"
+#include "store/bad_page.h"
 #include "store/log_writer.h"
 #include "store/page_memory.h"
 #include "store/segment_table.h"
@@ -28,6 +29,7 @@ class Compactor {
     uint64_t moved_records = 0, moved_bytes = 0;
     uint64_t quarantined = 0;  // Victims left with live records that cannot be read.
     uint64_t read_errors = 0;
+    uint64_t unreadable_pages = 0;  // Stepped past.
     uint64_t passes_done = 0;
   };
 
@@ -72,6 +74,8 @@ class Compactor {
     State state = State::kIdle;
     Compactor* compactor = nullptr;
     uint64_t generation = 0;  // Of the victim it was read for.
+    bool is_probe = false;    // Read to find a bad page, not for its records.
+    bool in_the_middle = false;
     uint64_t first_offset = 0;
     uint64_t segment_end = 0;
     uint32_t alignment = 0;
@@ -84,6 +88,7 @@ class Compactor {
     uint32_t dead_percent_min = 0;
     SegmentIndex cursor = 0;
     uint64_t sequence_max = 0;  // Segments opened since are not part of it.
+    bool tries_bad = false;     // Quarantined ones too.
   };
   enum class Step : uint8_t { kGoOn, kWait };
 
@@ -103,10 +108,12 @@ class Compactor {
   void BeginVictim(SegmentIndex segment);
   void EndVictim(bool complete);
   [[nodiscard]] Step ReadAhead();
+  [[nodiscard]] Step SubmitPiece(uint64_t from, uint64_t to, bool is_probe);
   [[nodiscard]] Step WaitUnlessReady();
   [[nodiscard]] Step MoveRecords(Piece& piece, uint64_t deadline_us);
   [[nodiscard]] AppendStatus MoveRecord(const std::byte* copy, const RecordHeader& header);
   void OnReadFailed(Piece& piece);
+  void OnProbed(bool readable);
 
   Parts parts_;
   uint64_t hash_seed_;
@@ -115,12 +122,18 @@ class Compactor {
 
   std::optional<SegmentIndex> victim_;
   uint64_t generation_ = 0;
-  uint64_t read_offset_ = 0;  // Where the next piece begins.
-  bool reading_ = false;      // A piece of this victim is on its way.
+  uint64_t read_offset_ = 0;  // Where the next piece begins;
+  uint64_t read_end_ = 0;     // up to where: what was written, or a page that cannot be read,
+  uint64_t resume_at_ = 0;    // behind which it goes on here.
+  bool in_the_middle_ = false;
+  std::optional<BadPage> bad_page_;  // Being looked for.
+  uint32_t bad_pages_ = 0;           // Of this victim; searches for one that was gone included.
+  bool reading_ = false;             // A piece of this victim is on its way.
   uint64_t victim_moved_units_ = 0;
   bool victim_was_bad_ = false;  // In quarantine before: not counted again.
   bool waiting_ = false;         // The last Run ended because only a completion can help.
   uint32_t read_failures_ = 0;   // In a row, of this victim.
+  uint64_t try_bad_at_us_ = 0;   // When passes take quarantined segments again.
   uint64_t retry_at_us_ = 0;
   uint64_t backoff_us_ = 0;
 

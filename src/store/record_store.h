@@ -137,7 +137,8 @@ class RecordStore {
     uint64_t buffered_records_bytes = 0;  // Records readable from a buffer, not yet on flash.
     uint64_t segments_quarantined = 0;    // Times compaction left live records it could not read.
     uint64_t compaction_read_errors = 0;  // Failed reads of victims; tried again.
-    bool writes_failing = false;          // The last device write failed; retried with back-off.
+    uint64_t unreadable_pages = 0;  // Of victims, gone past after they failed again and again.
+    bool writes_failing = false;    // The last device write failed; retried with back-off.
   };
 
   /// Uses [0, capacity) of the backend's file; nothing that was there is kept. Errors: kInvalid.

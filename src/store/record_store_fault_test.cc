@@ -178,6 +178,83 @@ TEST(RecordStoreFault, AVictimThatCannotBeReadWaitsThenIsQuarantined) {
   bench.CheckAccounts();
 }
 
+TEST(RecordStoreFault, AnUnreadablePageCostsOnlyTheRecordsInIt) {
+  for (const uint64_t page : {0, 17, 64, 127}) {
+    SCOPED_TRACE(page);
+    Bench bench({});
+    PutChunks(bench, 20);
+    bench.store->Flush();
+    ASSERT_TRUE(bench.Settle());
+    const uint64_t bad_from = 2 * 64 * kKiB + page * 512;
+    bench.injector->Script({.fault = Fault::kError,
+                            .op = Op::kRead,
+                            .offset_from = bad_from,
+                            .offset_to = bad_from + 512,
+                            .times = ~uint64_t{0}});
+    for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
+    const auto pass = [&bench] {
+      const uint64_t done = bench.store->passes_done();
+      bench.store->RequestCompaction();
+      for (int i = 0; i < 1000 && bench.store->passes_done() == done; ++i) {
+        bench.clock.Advance(100'000);
+        bench.Turn();
+      }
+      EXPECT_EQ(bench.store->passes_done(), done + 1);
+    };
+    pass();
+    EXPECT_EQ(bench.store->stats().unreadable_pages, 1u);
+    EXPECT_EQ(bench.store->stats().segments_bad, 1u);
+    std::vector<BlockId> there;
+    for (const auto& [id, block] : bench.owner.blocks) {
+      if (block.place.offset() / (64 * kKiB) == 2) there.push_back(id);
+    }
+    EXPECT_GE(there.size(), 1u);
+    EXPECT_LE(there.size(), 2u);
+    EXPECT_EQ(bench.CountWrong(), there.size());
+
+    // Tried again after an hour, not before.
+    const uint64_t errors = bench.store->stats().compaction_read_errors;
+    bench.owner.Forget(2);
+    pass();
+    EXPECT_EQ(bench.store->stats().compaction_read_errors, errors);
+    bench.clock.Advance(3'600'000'000);
+    pass();
+    EXPECT_GT(bench.store->stats().compaction_read_errors, errors);
+    EXPECT_EQ(bench.store->stats().segments_bad, 1u);
+
+    for (const BlockId id : there) bench.owner.Forget(id);
+    ASSERT_TRUE(bench.Settle());
+    EXPECT_EQ(bench.store->stats().segments_bad, 0u);
+    EXPECT_EQ(bench.CountWrong(), 0u);
+    bench.CheckAccounts();
+  }
+}
+
+TEST(RecordStoreFault, ASegmentFullOfUnreadablePagesIsGivenUp) {
+  Bench bench({});
+  PutChunks(bench, 20);
+  bench.store->Flush();
+  ASSERT_TRUE(bench.Settle());
+  for (uint64_t page = 0; page < 128; page += 2) {
+    const uint64_t bad_from = 64 * kKiB + page * 512;
+    bench.injector->Script({.fault = Fault::kError,
+                            .op = Op::kRead,
+                            .offset_from = bad_from,
+                            .offset_to = bad_from + 512,
+                            .times = ~uint64_t{0}});
+  }
+  for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
+  bench.store->RequestCompaction();
+  for (int i = 0; i < 1000 && bench.store->passes_done() == 0; ++i) {
+    bench.clock.Advance(100'000);
+    bench.Turn();
+  }
+  EXPECT_EQ(bench.store->passes_done(), 1u);
+  EXPECT_EQ(bench.store->stats().unreadable_pages, 17u);
+  EXPECT_EQ(bench.store->stats().segments_bad, 1u);
+  bench.CheckAccounts();
+}
+
 TEST(RecordStoreFault, AReadWithoutAnswerTimesOut) {
   Bench bench({});
   PutChunks(bench, 2);

@@ -277,6 +277,7 @@ const RecordStore::Stats& RecordStoreImpl::stats() const {
   stats_.write_errors = writer_.counters().errors;
   stats_.segments_quarantined = compaction.quarantined;
   stats_.compaction_read_errors = compaction.read_errors;
+  stats_.unreadable_pages = compaction.unreadable_pages;
   stats_.buffer_bytes = writer_.buffer_bytes() + stage_.buffer_bytes() + compactor_.buffer_bytes();
   stats_.buffered_records_bytes = writer_.buffered_records_bytes();
   stats_.writes_failing = writer_.failing();

@@ -18,6 +18,7 @@ class Walker {
   Walker(const WalkInput& input, MutableBytes to) : input_(input), to_(to) {
     bytes_end_ = std::min(input.offset + input.bytes.size(), input.segment_end);
     resync_budget_ = kResyncBudgetFactor * input.bytes.size();
+    synchronised_ = !input.in_the_middle;
   }
 
   WalkOutput Run() {

@@ -14,11 +14,12 @@ namespace flash::store {
 
 /// A stretch of a segment's file range and where to look in it.
 struct WalkInput {
-  Bytes bytes;                // From file offset `offset`.
-  uint64_t offset = 0;        // Multiple of `alignment`.
-  uint64_t first_offset = 0;  // The first record is expected here; within `bytes`.
-  uint64_t segment_end = 0;   // Nothing was written at or behind this.
-  uint32_t alignment = 0;     // The device's: chunks begin at multiples of it.
+  Bytes bytes;                 // From file offset `offset`.
+  uint64_t offset = 0;         // Multiple of `alignment`.
+  uint64_t first_offset = 0;   // The first record is expected here; within `bytes`.
+  uint64_t segment_end = 0;    // Nothing was written at or behind this.
+  uint32_t alignment = 0;      // The device's: chunks begin at multiples of it.
+  bool in_the_middle = false;  // What lies before could not be read: a record may be cut there.
   ChecksumContext context;
 };
 

@@ -113,6 +113,27 @@ TEST(SegmentWalk, AFlippedRecordCostsOnlyItself) {
   }
 }
 
+TEST(SegmentWalk, BehindAHoleItFindsTheNextRecord) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    Segment segment = Build(seed, 6, 900);
+    base::Random random(seed);
+    const uint64_t hole_end =
+        kSegmentOffset + (1 + random.Below(segment.bytes.size() / kAlignment - 1)) * kAlignment;
+    std::vector<std::byte> copies(segment.bytes.size());
+    const WalkOutput output =
+        CollectRecords({.bytes = Bytes(segment.bytes).subspan(hole_end - kSegmentOffset),
+                        .offset = hole_end,
+                        .first_offset = hole_end,
+                        .segment_end = kSegmentOffset + segment.bytes.size(),
+                        .alignment = kAlignment,
+                        .in_the_middle = true,
+                        .context = kContext},
+                       copies);
+    const auto first = segment.records.lower_bound(hole_end);
+    EXPECT_EQ(output.records, std::distance(first, segment.records.end())) << seed;
+  }
+}
+
 TEST(SegmentWalk, ALostSectorCostsTheRecordsInIt) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     Segment segment = Build(seed, 6, 900);
