@@ -10,15 +10,18 @@ import time
 
 import pytest
 
-from conftest import ROOT, SLOWDOWN, wait_until
+from conftest import MODULE, ROOT, SLOWDOWN, wait_until
+from harness.cluster import Cluster, single_node
+from harness.tls import TlsServer, certificate
 
 BENCH = ROOT / "build" / "flash-bench"
 TYPES = ("string", "hash", "list", "zset")
 
 
 def start(node, *args, env=None):
+    scheme = "valkeys" if isinstance(node, TlsServer) else "valkey"
     return subprocess.Popen(
-        [BENCH, f"valkey://127.0.0.1:{node.port}", *map(str, args)], text=True,
+        [BENCH, f"{scheme}://127.0.0.1:{node.port}", *map(str, args)], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
 
 
@@ -170,7 +173,84 @@ def test_the_html_needs_nothing_else_and_shows_no_password(server, tmp_path):
     assert end_of(right)[0] == 0
 
 
+@pytest.fixture
+def encrypted(tmp_path):
+    """A server that takes clients over TLS alone, and only those with a certificate."""
+    certificate(tmp_path, "ca")
+    certificate(tmp_path, "server", issuer="ca")
+    certificate(tmp_path, "client", issuer="ca")
+    settings = {"tls-cert-file": tmp_path / "server.crt", "tls-key-file": tmp_path / "server.key",
+                "tls-ca-cert-file": tmp_path / "ca.crt", "tls-auth-clients": "optional",
+                "flash.cache-size-bytes": "1mb"}
+    made = TlsServer(tmp_path / "tls", settings, MODULE, (), ())
+    made.start()
+    made.call("CONFIG", "SET", "tls-auth-clients", "yes")
+    made.trusted = ("--cacert", tmp_path / "ca.crt", "--cert", tmp_path / "client.crt",
+                    "--key", tmp_path / "client.key")
+    yield made
+    if made.alive():
+        made.kill()
+
+
+@pytest.mark.parametrize("kind", ["string", "hash"])
+def test_tls_and_every_answer_right(encrypted, tmp_path, kind):
+    """Values of several TLS records, many in flight: what a record holds beyond a read counts."""
+    several = ("--elements" if kind == "hash" else "--depth", 4)
+    side = figures(encrypted, tmp_path, *encrypted.trusted, "--type", kind, "--verify", "--reads",
+                   0.5, "--value-bytes", 20_000, "--compressible", 0, *several)["sides"][0]
+    assert side["checked"] > 50 and side["wrong"] == 0 and side["errors"] == {}
+
+
+def test_tls_in_an_open_loop_keeps_the_rate(encrypted, tmp_path):
+    side = figures(encrypted, tmp_path, *encrypted.trusted, "--rate", 300)["sides"][0]
+    assert side["reads"]["count"] + side["writes"]["count"] == pytest.approx(600, abs=5)
+
+
+def test_certificates_are_checked(encrypted, tmp_path):
+    status, _, err = end_of(start(encrypted, "--quiet"))
+    assert status == 4 and "certificate" in err
+    trusted = encrypted.trusted
+    status, _, err = end_of(start(encrypted, "--quiet", *trusted, "--tls-name", "other.example"))
+    assert status == 4 and "certificate" in err
+    status, _, err = end_of(start(encrypted, "--quiet", *trusted[:2]))  # Without one of its own.
+    assert status == 3, err
+    side = figures(encrypted, tmp_path, "--insecure", *trusted[2:])["sides"][0]
+    assert side["reads"]["count"] > 0
+
+
+def test_a_server_with_tls_that_dies_gives_a_report_of_what_was_before(encrypted):
+    process = start(encrypted, *encrypted.trusted, "--keys", 100, "--duration", "1h", "--quiet")
+    wait_until(lambda: encrypted.info("stats")["total_commands_processed"] > 2000, 20, "the load")
+    encrypted.kill()
+    status, out, _ = end_of(process)
+    assert status == 3
+    assert "ended early" in out
+
+
+def test_a_cluster_gets_every_key_where_it_belongs(server, tmp_path):
+    cluster = Cluster(server, replicated=False, settings={"flash.cache-size-bytes": "1mb"})
+    report = figures(cluster.primaries[1], tmp_path, "--verify", "--commands", "both",
+                     "--reads", 0.5, "--value-bytes", 4000, "--keep")
+    assert "cluster of 3 primaries" in report["server"]
+    for side in report["sides"]:
+        assert side["checked"] > 100 and side["wrong"] == 0 and side["errors"] == {}
+    sizes = [node.client.dbsize() for node in cluster.primaries]
+    assert sum(sizes) == 500 and min(sizes) > 100
+    # What the server says of itself is of all three.
+    used = [node.info("memory")["used_memory"] for node in cluster.primaries]
+    assert report["sides"][-1]["samples"][-1]["used_memory_bytes"] > 2 * max(used)
+    figures(cluster.primaries[2], tmp_path, "--no-fill", "--reads", 1, "--commands", "native")
+    assert [node.client.dbsize() for node in cluster.primaries] == [0, 0, 0]
+
+
+def test_a_cluster_with_slots_that_nobody_has_is_refused(server):
+    node = single_node(server, slots=10_000)
+    status, _, err = end_of(start(node, "--quiet"))
+    assert status == 4 and "6384 slots of the cluster have no primary" in err
+
+
 @pytest.mark.parametrize("args, says", [
+    (["--cert", "/dev/null"], "--key"), (["--cacert", "/nowhere"], "--cacert"),
     (["--type", "set"], "--type"), (["--pattern", "none"], "--pattern"),
     (["--elements", "3"], "--elements"), (["--commands", "some"], "--commands"),
     (["--duration", "0s"], "--duration"), (["--verify", "--no-fill"], "--verify"),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <string>
 
 namespace flash::tools {
@@ -45,7 +46,9 @@ Result<Context> MakeContext(const TlsOptions& options) {
   Context context(SSL_CTX_new(TLS_client_method()), &SSL_CTX_free);
   if (!context) return Error{Code::kUnsupported, "TLS: " + LastError()};
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+  // What TrySend could not send may lie elsewhere, and be longer, when it is offered again.
+  SSL_CTX_set_mode(context.get(),
+                   SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   if (options.ca_file.empty()) {
     TrustSystem(context.get());
   } else if (SSL_CTX_load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) != 1) {
@@ -115,13 +118,50 @@ class TlsTransport final : public Transport {
     }
   }
 
+  Result<size_t> TrySend(std::string_view bytes) override {
+    size_t sent = 0;
+    if (bytes.empty()) return sent;
+    const int status = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &sent);
+    if (status == 1) return sent;
+    const int reason = SSL_get_error(session_.get(), status);
+    if (WouldWait(reason)) return size_t{0};
+    return FailureOf(reason);
+  }
+
+  /// A record may hold more than the buffer takes, and records that have come wait within the
+  /// library, where poll() does not see them: so it reads until there is nothing more.
+  Result<size_t> TryReceive(std::span<char> buffer) override {
+    size_t filled = 0;
+    while (filled < buffer.size()) {
+      size_t got = 0;
+      const int status =
+          SSL_read_ex(session_.get(), buffer.data() + filled, buffer.size() - filled, &got);
+      if (status != 1) {
+        const int reason = SSL_get_error(session_.get(), status);
+        if (WouldWait(reason) || filled > 0) break;
+        return FailureOf(reason);
+      }
+      filled += got;
+    }
+    return filled;
+  }
+
+  int fd() const override { return socket_.fd(); }
+
  private:
+  static bool WouldWait(int reason) {
+    return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE;
+  }
+
   Result<void> WaitAfter(int status) {
-    switch (SSL_get_error(session_.get(), status)) {
-      case SSL_ERROR_WANT_READ:
-        return socket_.Wait(POLLIN);
-      case SSL_ERROR_WANT_WRITE:
-        return socket_.Wait(POLLOUT);
+    const int reason = SSL_get_error(session_.get(), status);
+    if (reason == SSL_ERROR_WANT_READ) return socket_.Wait(POLLIN);
+    if (reason == SSL_ERROR_WANT_WRITE) return socket_.Wait(POLLOUT);
+    return FailureOf(reason);
+  }
+
+  static Error FailureOf(int reason) {
+    switch (reason) {
       case SSL_ERROR_ZERO_RETURN:
         return Error{Code::kIo, "the server closed the connection"};
       case SSL_ERROR_SYSCALL:
@@ -140,6 +180,8 @@ class TlsTransport final : public Transport {
 
 Result<std::unique_ptr<Transport>> ConnectTls(Socket socket, const Endpoint& endpoint,
                                               const TlsOptions& options) {
+  // The library writes to the socket by itself: a server that is gone must not end the program.
+  std::signal(SIGPIPE, SIG_IGN);
   Result<Context> context = MakeContext(options);
   if (!context) return context.error();
   Session session(SSL_new(context->get()), &SSL_free);

@@ -47,6 +47,28 @@ class PlainTransport final : public Transport {
     }
   }
 
+  Result<size_t> TrySend(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t sent = send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent > 0) return static_cast<size_t>(sent);
+      if (errno == EAGAIN || errno == EWOULDBLOCK) break;
+      if (errno != EINTR) return Error{Code::kIo, std::strerror(errno)};
+    }
+    return size_t{0};
+  }
+
+  Result<size_t> TryReceive(std::span<char> buffer) override {
+    while (true) {
+      const ssize_t got = recv(socket_.fd(), buffer.data(), buffer.size(), 0);
+      if (got > 0) return static_cast<size_t>(got);
+      if (got == 0) return Error{Code::kIo, "the server closed the connection"};
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return size_t{0};
+      if (errno != EINTR) return Error{Code::kIo, std::strerror(errno)};
+    }
+  }
+
+  int fd() const override { return socket_.fd(); }
+
  private:
   Socket socket_;
 };

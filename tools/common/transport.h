@@ -47,6 +47,17 @@ class Transport {
 
   /// Waits for some bytes; returns how many, at least 1. Errors: kIo (also: closed), kTimeout.
   [[nodiscard]] virtual Result<size_t> Receive(std::span<char> buffer) = 0;
+
+  /// For owners that poll fd() themselves: sends what can be sent now; returns how many bytes, 0 if
+  /// it would have to wait. What was not taken has to be offered again first. Errors: kIo.
+  [[nodiscard]] virtual Result<size_t> TrySend(std::string_view bytes) = 0;
+
+  /// Takes what is there now; fewer bytes than `buffer` holds mean that no more is. Errors: kIo
+  /// (also: closed, when nothing was there before).
+  [[nodiscard]] virtual Result<size_t> TryReceive(std::span<char> buffer) = 0;
+
+  /// To be polled: readable when TryReceive may get something.
+  [[nodiscard]] virtual int fd() const = 0;
 };
 
 }  // namespace flash::tools

@@ -3,6 +3,7 @@
 // Thread: one owner.
 #include "tools/flash-bench/control.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "tools/common/text.h"
@@ -31,73 +32,84 @@ double FigureOf(const std::string& info, const std::string& name) {
   return std::strtod(TextOf(info, name).c_str(), nullptr);
 }
 
-Result<std::unique_ptr<Control>> Control::Open(const Url& url) {
-  Transport::Options options;
+Result<std::unique_ptr<Control>> Control::Open(const Target& target) {
+  Transport::Options options = target.access().transport;
   options.timeout_ms = kTimeoutMs;
-  auto transport = Transport::Connect(url.endpoint, options);
-  if (!transport) return transport.error();
-  std::unique_ptr<Control> control(
-      new Control(MakeClient(std::move(transport).Take())));  // raw new: private constructor
-  std::vector<Command> commands;
-  if (!url.password.empty() || !url.user.empty()) {
-    Command& auth = commands.emplace_back(Command{"AUTH"});
-    if (!url.user.empty()) auth.push_back(url.user);
-    auth.push_back(url.password);
-  }
-  if (url.database.value_or(0) != 0) {
-    commands.push_back({"SELECT", std::to_string(*url.database)});
-  }
-  if (!commands.empty()) {
-    if (const Result<void> done = control->RunAll(commands); !done) {
-      return Error{Code::kUnsupported, done.error().message};
+  std::unique_ptr<Control> control(new Control(target));  // raw new: private constructor
+  for (const Endpoint& node : target.nodes()) {
+    auto transport = Transport::Connect(node, options);
+    if (!transport) return transport.error();
+    auto& client = control->clients_.emplace_back(MakeClient(std::move(transport).Take()));
+    for (const Command& command : target.access().Greeting()) {
+      const auto reply = client->Call(command);
+      if (!reply) return reply.error();
+      if (reply->IsError()) {
+        return Error{Code::kUnsupported, command.front() + " was refused: " + reply->text};
+      }
     }
   }
   return control;
 }
 
-Result<void> Control::RunAll(std::span<const Command> commands) {
-  const auto replies = client_->Run(commands);
-  if (!replies) return replies.error();
-  for (size_t i = 0; i < replies->size(); ++i) {
-    const Reply& reply = (*replies)[i];
-    if (reply.IsError()) return Error{Code::kInvalid, commands[i][0] + ": " + reply.text};
+Result<void> Control::RunAll(std::vector<Command> commands) {
+  std::vector<std::vector<Command>> of_node(clients_.size());
+  for (Command& command : commands) {
+    of_node[target_.NodeOf(command[1])].push_back(std::move(command));
+  }
+  for (size_t node = 0; node < clients_.size(); ++node) {
+    if (of_node[node].empty()) continue;
+    const auto replies = clients_[node]->Run(of_node[node]);
+    if (!replies) return replies.error();
+    for (size_t i = 0; i < replies->size(); ++i) {
+      const Reply& reply = (*replies)[i];
+      if (reply.IsError()) return Error{Code::kInvalid, of_node[node][i][0] + ": " + reply.text};
+    }
   }
   return {};
 }
 
-std::string Control::Info() {
-  const auto reply = client_->Call({"INFO", "everything"});
+std::string Control::Info(Client& client) {
+  const auto reply = client.Call({"INFO", "everything"});
   return reply && !reply->IsError() ? reply->text : "";
 }
 
 Result<Sample> Control::Look() {
-  const std::string info = Info();
-  if (info.empty()) return Error{Code::kUnsupported, "INFO is not permitted"};
   Sample sample;
-  sample.used_memory_bytes = BytesOf(info, "used_memory");
-  sample.resident_bytes = BytesOf(info, "used_memory_rss");
-  sample.cache_bytes = BytesOf(info, "flash_cache_size_bytes");
-  sample.tier_used_bytes = BytesOf(info, "flash_storage_used_bytes");
-  sample.tier_written_bytes = BytesOf(info, "flash_storage_device_bytes_written");
-  sample.log_written_bytes = BytesOf(info, "flash_wal_device_bytes_written");
-  sample.cpu_sec = FigureOf(info, "used_cpu_sys") + FigureOf(info, "used_cpu_user");
+  for (const auto& client : clients_) {
+    const std::string info = Info(*client);
+    if (info.empty()) return Error{Code::kUnsupported, "INFO is not permitted"};
+    sample.used_memory_bytes += BytesOf(info, "used_memory");
+    sample.resident_bytes += BytesOf(info, "used_memory_rss");
+    sample.cache_bytes += BytesOf(info, "flash_cache_size_bytes");
+    sample.tier_used_bytes += BytesOf(info, "flash_storage_used_bytes");
+    sample.tier_written_bytes += BytesOf(info, "flash_storage_device_bytes_written");
+    sample.log_written_bytes += BytesOf(info, "flash_wal_device_bytes_written");
+    sample.cpu_sec += FigureOf(info, "used_cpu_sys") + FigureOf(info, "used_cpu_user");
+  }
   return sample;
 }
 
-bool Control::HasModule() { return !TextOf(Info(), "flash_version").empty(); }
+bool Control::HasModule() {
+  return std::all_of(clients_.begin(), clients_.end(), [](const auto& client) {
+    return !TextOf(Info(*client), "flash_version").empty();
+  });
+}
 
 std::string Control::Setting(const std::string& name) {
-  const auto reply = client_->Call({"CONFIG", "GET", name});
+  const auto reply = clients_.front()->Call({"CONFIG", "GET", name});
   if (!reply || reply->items.size() != 2) return "";
   return reply->items[1].text;
 }
 
 std::string Control::Describe() {
-  const std::string info = Info();
+  const std::string info = Info(*clients_.front());
   const std::string version = TextOf(info, "valkey_version");
   std::string text =
       version.empty() ? "redis " + TextOf(info, "redis_version") : "valkey " + version;
   const std::string module = TextOf(info, "flash_version");
+  if (target_.is_cluster()) {
+    text = "cluster of " + std::to_string(clients_.size()) + " primaries, " + text;
+  }
   if (module.empty()) return text + ", without valkey-flash";
   text += ", valkey-flash " + module + " over " + TextOf(info, "flash_io_backend");
   for (const char* const name : {"flash.cache-size-bytes", "flash.capacity-bytes"}) {

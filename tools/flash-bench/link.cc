@@ -4,14 +4,8 @@
 #include "tools/flash-bench/link.h"
 
 #include <hiredis/hiredis.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include <array>
-#include <cerrno>
-#include <cstring>
-
-#include "tools/common/transport.h"
 
 namespace flash::tools::bench {
 namespace {
@@ -39,30 +33,22 @@ Link::Reply ViewOf(const redisReply& reply) {
 
 }  // namespace
 
-Link::Link(Socket socket)
-    : socket_(std::move(socket)), reader_(redisReaderCreate(), &redisReaderFree) {
+Link::Link(std::unique_ptr<Transport> transport)
+    : transport_(std::move(transport)), reader_(redisReaderCreate(), &redisReaderFree) {
   FLASH_CHECK(reader_ != nullptr);
 }
 
 Link::~Link() = default;
 
-Result<std::unique_ptr<Link>> Link::Open(const Url& url) {
-  Result<Socket> socket = ConnectTcp(url.endpoint, kTimeoutMs);
-  if (!socket) {
-    return Error{socket.code(),
-                 "cannot connect to " + url.endpoint.Text() + ": " + socket.error().message};
-  }
-  std::unique_ptr<Link> link(new Link(std::move(socket).Take()));  // raw new: private constructor
-  if (!url.password.empty() || !url.user.empty()) {
-    std::vector<std::string> words = {"AUTH"};
-    if (!url.user.empty()) words.push_back(url.user);
-    words.push_back(url.password);
-    if (const Result<void> done = link->Ask(words); !done) return done.error();
-  }
-  if (url.database.value_or(0) != 0) {
-    if (const auto done = link->Ask({"SELECT", std::to_string(*url.database)}); !done) {
-      return done.error();
-    }
+Result<std::unique_ptr<Link>> Link::Open(const Endpoint& endpoint, const Access& access) {
+  Transport::Options options = access.transport;
+  options.timeout_ms = kTimeoutMs;
+  auto transport = Transport::Connect(endpoint, options);
+  if (!transport) return transport.error();
+  std::unique_ptr<Link> link(
+      new Link(std::move(transport).Take()));  // raw new: private constructor
+  for (const Command& command : access.Greeting()) {
+    if (const Result<void> done = link->Ask(command); !done) return done.error();
   }
   return link;
 }
@@ -78,14 +64,10 @@ void Link::Add(const std::vector<std::string>& words) {
 
 Result<void> Link::Flush() {
   while (has_unsent()) {
-    const ssize_t sent = send(socket_.fd(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
-    if (sent > 0) {
-      sent_ += static_cast<size_t>(sent);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return {};
-    } else if (errno != EINTR) {
-      return Error{Code::kIo, std::strerror(errno)};
-    }
+    const auto sent = transport_->TrySend(std::string_view(out_).substr(sent_));
+    if (!sent) return sent.error();
+    if (*sent == 0) return {};
+    sent_ += *sent;
   }
   out_.clear();
   sent_ = 0;
@@ -95,17 +77,10 @@ Result<void> Link::Flush() {
 Result<void> Link::Feed() {
   std::array<char, 65536> buffer;
   while (true) {
-    const ssize_t got = recv(socket_.fd(), buffer.data(), buffer.size(), 0);
-    if (got > 0) {
-      redisReaderFeed(reader_.get(), buffer.data(), static_cast<size_t>(got));
-      if (static_cast<size_t>(got) < buffer.size()) return {};
-    } else if (got == 0) {
-      return Error{Code::kIo, "the server closed the connection"};
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      return {};
-    } else if (errno != EINTR) {
-      return Error{Code::kIo, std::strerror(errno)};
-    }
+    const auto got = transport_->TryReceive(buffer);
+    if (!got) return got.error();
+    if (*got > 0) redisReaderFeed(reader_.get(), buffer.data(), *got);
+    if (*got < buffer.size()) return {};
   }
 }
 
@@ -121,22 +96,22 @@ Result<Link::Held> Link::Next() {
 
 Result<void> Link::Ask(const std::vector<std::string>& words) {
   Add(words);
-  if (Result<void> sent = Flush(); !sent) return sent;
-  std::optional<Error> refusal;
-  bool answered = false;
-  while (!answered) {
-    if (Result<void> waited = socket_.Wait(POLLIN); !waited) return waited;
-    Result<void> received = Receive([&](const Reply& reply) {
-      answered = true;
-      if (reply.kind == Reply::Kind::kError) {
-        refusal =
-            Error{Code::kUnsupported, words.front() + " was refused: " + std::string(reply.text)};
-      }
-    });
-    if (!received) return received;
+  Result<void> sent = transport_->Send(out_);
+  out_.clear();
+  if (!sent) return sent;
+  while (true) {
+    const auto reply = Next();
+    if (!reply) return reply.error();
+    if (reply->owner != nullptr) {
+      if (reply->view.kind != Reply::Kind::kError) return {};
+      return Error{Code::kUnsupported,
+                   words.front() + " was refused: " + std::string(reply->view.text)};
+    }
+    std::array<char, 4096> buffer;
+    const auto got = transport_->Receive(buffer);
+    if (!got) return got.error();
+    redisReaderFeed(reader_.get(), buffer.data(), *got);
   }
-  if (refusal) return *refusal;
-  return {};
 }
 
 }  // namespace flash::tools::bench

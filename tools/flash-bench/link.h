@@ -1,7 +1,7 @@
 // link.h: one connection that never waits: commands go out as the socket takes them, replies come
 // in as they are there.
 //
-// Framed by hiredis. Plain TCP, names resolved once. The owner polls fd(). Thread: one owner.
+// Framed by hiredis; bytes travel by a Transport. The owner polls fd(). Thread: one owner.
 #pragma once
 
 #include <memory>
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "tools/common/socket.h"
-#include "tools/common/url.h"
+#include "tools/common/transport.h"
+#include "tools/flash-bench/target.h"
 
 struct redisReader;
 
@@ -26,14 +26,16 @@ class Link {
     std::string_view text;  ///< Until the next call. Of an integer: empty.
   };
 
-  /// Connects and authenticates, waiting at most five seconds. Errors: kIo, kTimeout, kUnsupported.
-  [[nodiscard]] static Result<std::unique_ptr<Link>> Open(const Url& url);
+  /// Connects to `endpoint` and authenticates, waiting at most five seconds for each step. Errors:
+  /// kIo, kTimeout, kUnsupported.
+  [[nodiscard]] static Result<std::unique_ptr<Link>> Open(const Endpoint& endpoint,
+                                                          const Access& access);
 
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   ~Link();
 
-  [[nodiscard]] int fd() const { return socket_.fd(); }
+  [[nodiscard]] int fd() const { return transport_->fd(); }
 
   /// Adds a command to what goes out.
   void Add(const std::vector<std::string>& words);
@@ -60,14 +62,14 @@ class Link {
     Reply view;
   };
 
-  explicit Link(Socket socket);
+  explicit Link(std::unique_ptr<Transport> transport);
   Result<void> Feed();
   /// The next whole reply that has come.
   Result<Held> Next();
   /// One command and its reply, waiting. Errors: also kUnsupported, an error reply.
   Result<void> Ask(const std::vector<std::string>& words);
 
-  Socket socket_;
+  std::unique_ptr<Transport> transport_;
   std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
   std::string out_;
   size_t sent_ = 0;

@@ -91,7 +91,7 @@ std::string WorkloadText(const Options& options) {
 Result<void> FillOrRemove(const Options& options, const Workload& workload, bool remove,
                           const std::atomic<bool>* stop) {
   ProgressLine progress(remove ? "deleting" : "filling");
-  FillOptions fill{options.load.url, options.load.threads, remove, stop, {}};
+  FillOptions fill{options.load.target, options.load.threads, remove, stop, {}};
   if (!options.quiet) fill.progress = [&](double part) { progress(part); };
   return Fill(fill, workload);
 }
@@ -154,13 +154,16 @@ ExitCode ExitCodeOf(const Error& error) {
   return refused ? ExitCode::kRefused : ExitCode::kUnreachable;
 }
 
-ExitCode Run(const Options& options) {
+ExitCode Run(Options options) {
+  if (const Result<void> found = options.load.target.Find(); !found) {
+    return ExitCodeOf(found.error());
+  }
   Report report;
   report.command_line = options.command_line;
   report.machine = MachineText();
   report.began = NowText();
   report.workload = WorkloadText(options);
-  auto control = Control::Open(options.load.url);
+  auto control = Control::Open(options.load.target);
   if (!control) return ExitCodeOf(control.error());
   report.server = "server: " + (*control)->Describe();
   if (options.flash && !(*control)->HasModule()) {

@@ -6,8 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 
+#include "tools/common/connection_options.h"
 #include "tools/common/duration.h"
 
 namespace flash::tools::bench {
@@ -29,6 +29,7 @@ struct RawOptions {
   std::string side = "flash";
   std::string duration = "30s";
   std::string warm_up;
+  Transport::Options transport;
 };
 
 void DefineWorkload(CLI::App& app, Options& options, RawOptions& raw) {
@@ -65,7 +66,7 @@ void DefineLoad(CLI::App& app, Options& options, RawOptions& raw) {
                  "Open loop: operations a second in all, due whether or not earlier ones have\n"
                  "been answered; latency counts from when one was due. Without: closed loop")
       ->check(CLI::Range(1.0, 1e8));
-  app.add_option("--connections", load.connections, "In all")
+  app.add_option("--connections", load.connections, "In all; of a cluster, to each primary")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   app.add_option("--depth", load.depth,
@@ -97,6 +98,7 @@ void DefineCourse(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_option("--user", raw.user,
                  "Instead of the URL's. The password may be in FLASH_BENCH_PASSWORD, where ps\n"
                  "does not show it");
+  DefineTlsOptions(app, raw.transport.tls_options);
 }
 
 Result<double> SecondsOf(const char* option, const std::string& text) {
@@ -119,22 +121,11 @@ std::string CompleteTimes(const RawOptions& raw, LoadOptions& load) {
   return "";
 }
 
-std::string CompleteUrl(const RawOptions& raw, LoadOptions& load) {
-  const auto url = ParseUrl(raw.url);
-  if (!url) return url.error().message;
-  if (url->tls) return "TLS is not supported: run flash-bench where it need not be";
-  load.url = *url;
-  if (!raw.user.empty()) load.url.user = raw.user;
-  if (const char* password = std::getenv("FLASH_BENCH_PASSWORD");
-      password != nullptr && load.url.password.empty()) {
-    load.url.password = password;
-  }
-  return "";
-}
-
 /// What CLI11 cannot check by itself. Returns what is wrong.
 std::string Complete(const CLI::App& app, const RawOptions& raw, Options& options) {
-  if (std::string wrong = CompleteUrl(raw, options.load); !wrong.empty()) return wrong;
+  const auto url = CompleteUrl(raw.url, raw.user, "FLASH_BENCH_PASSWORD");
+  if (!url) return url.error().message;
+  options.load.target = Target(*url, raw.transport);
   if (std::string wrong = CompleteTimes(raw, options.load); !wrong.empty()) return wrong;
   const auto type = DataTypeNamed(raw.type);
   if (!type) return "--type: string, hash, list or zset";
@@ -163,10 +154,11 @@ std::string Complete(const CLI::App& app, const RawOptions& raw, Options& option
 }
 
 std::string CommandLine(int argc, char** argv, const std::string& url, const Endpoint& endpoint) {
+  const std::string scheme = url.substr(0, url.find("://") + 3);
   std::string line = "flash-bench";
   for (int i = 1; i < argc; ++i) {
     line += ' ';
-    line += argv[i] == url ? "valkey://" + endpoint.Text() : argv[i];
+    line += argv[i] == url ? scheme + endpoint.Text() : argv[i];
   }
   return line;
 }
@@ -178,7 +170,10 @@ ParsedCommandLine ParseCommandLine(int argc, char** argv) {
   RawOptions raw;
   CLI::App app(kAbout, "flash-bench");
   app.set_version_flag("--version", "flash-bench " FLASH_VERSION);
-  app.add_option("url", raw.url, "valkey://[user:password@]host[:port][/database]")->required();
+  app.add_option("url", raw.url,
+                 "valkey://[user:password@]host[:port][/database]; valkeys:// is TLS.\n"
+                 "Of a cluster any node; every key goes to the primary that has it")
+      ->required();
   DefineWorkload(app, parsed.options, raw);
   DefineLoad(app, parsed.options, raw);
   DefineCourse(app, parsed.options, raw);
@@ -193,7 +188,8 @@ ParsedCommandLine ParseCommandLine(int argc, char** argv) {
     parsed.code = ExitCode::kUsage;
     return parsed;
   }
-  parsed.options.command_line = CommandLine(argc, argv, raw.url, parsed.options.load.url.endpoint);
+  parsed.options.command_line =
+      CommandLine(argc, argv, raw.url, parsed.options.load.target.named());
   parsed.run = true;
   return parsed;
 }

@@ -16,6 +16,7 @@
 #include "tools/flash-bench/histogram.h"
 #include "tools/flash-bench/plot.h"
 #include "tools/flash-bench/render.h"
+#include "tools/flash-bench/target.h"
 #include "tools/flash-bench/workload.h"
 
 namespace flash::tools::bench {
@@ -234,6 +235,54 @@ TEST(Report, TimesHaveTheUnitThatSuits) {
   EXPECT_EQ(TimeText(999), "999 us");
   EXPECT_EQ(TimeText(1500), "1.50 ms");
   EXPECT_EQ(TimeText(2'500'000), "2.50 s");
+}
+
+Reply Number(int64_t number) { return {Reply::Kind::kInteger, number, {}, {}}; }
+Reply Words(const std::string& text) { return {Reply::Kind::kText, 0, text, {}}; }
+Reply List(std::vector<Reply> items) { return {Reply::Kind::kArray, 0, {}, std::move(items)}; }
+
+/// Answers CLUSTER SLOTS with the ranges it was given.
+class FakeCluster final : public Client {
+ public:
+  explicit FakeCluster(Reply reply) : reply_(std::move(reply)) {}
+  Result<std::vector<Reply>> Run(std::span<const Command> commands) override {
+    EXPECT_EQ(commands[0], (Command{"CLUSTER", "SLOTS"}));
+    return std::vector<Reply>{reply_};
+  }
+
+ private:
+  Reply reply_;
+};
+
+Reply Range(int64_t first, int64_t last, const std::string& host, int64_t port) {
+  return List({Number(first), Number(last), List({Words(host), Number(port), Words("id")}),
+               List({Words("replica"), Number(1), Words("id")})});
+}
+
+TEST(Target, AKeyGoesToThePrimaryOfItsSlot) {
+  Target target(*ParseUrl("valkeys://me:secret@10.0.0.1:7000"), {});
+  EXPECT_TRUE(target.access().transport.tls);
+  EXPECT_EQ(target.NodeOf("foo"), 0U);
+  FakeCluster cluster(
+      List({Range(0, 5460, "", 7000), Range(5461, 10922, "10.0.0.2", 7001),
+            Range(10923, 12000, "10.0.0.3", 7002), Range(12001, 16383, "10.0.0.2", 7001)}));
+  ASSERT_TRUE(target.TakeSlots(cluster));
+  ASSERT_EQ(target.nodes().size(), 3U);
+  EXPECT_EQ(target.nodes()[0].Text(), "10.0.0.1:7000");  // It does not know its own address.
+  EXPECT_EQ(target.nodes()[target.NodeOf("foo")].Text(), "10.0.0.2:7001");  // 12182
+  EXPECT_EQ(target.nodes()[target.NodeOf("bar")].Text(), "10.0.0.1:7000");  // 5061
+  EXPECT_EQ(target.NodeOf("{bar}:1"), target.NodeOf("bar"));
+  EXPECT_EQ(target.access().Greeting(), (std::vector<Command>{{"AUTH", "me", "secret"}}));
+}
+
+TEST(Target, WhatIsNoTargetIsRefused) {
+  Target holes(*ParseUrl("valkey://h"), {});
+  FakeCluster lacking(List({Range(0, 16000, "10.0.0.2", 7001)}));
+  EXPECT_EQ(holes.TakeSlots(lacking).error().message, "383 slots of the cluster have no primary");
+  Target other(*ParseUrl("valkey://h/3"), {});
+  EXPECT_EQ(other.TakeSlots(lacking).error().message, "a cluster has no database but 0");
+  FakeCluster forbidding(Reply{Reply::Kind::kError, 0, "NOPERM no", {}});
+  EXPECT_EQ(holes.TakeSlots(forbidding).code(), Code::kUnsupported);
 }
 
 }  // namespace

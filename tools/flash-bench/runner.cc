@@ -47,7 +47,7 @@ void Merge(Side from, Side* into) {
 void Watch(const LoadOptions& options, uint64_t start_us, const std::atomic<uint64_t>& client_bytes,
            const std::atomic<uint32_t>& running, std::vector<Sample>* samples) {
   const base::SystemClock clock;
-  auto control = Control::Open(options.url);
+  auto control = Control::Open(options.target);
   const uint64_t counts_from_us = start_us + static_cast<uint64_t>(options.warm_up_sec * kUsPerSec);
   double due_sec = 0;
   while (running.load() != 0) {
@@ -70,7 +70,7 @@ void Watch(const LoadOptions& options, uint64_t start_us, const std::atomic<uint
 /// The keys of one thread: every `threads`-th. Returns what went wrong, if anything.
 Result<void> FillPart(const FillOptions& options, const Workload& workload, uint32_t thread,
                       std::atomic<uint64_t>* done) {
-  auto control = Control::Open(options.url);
+  auto control = Control::Open(options.target);
   if (!control) return control.error();
   std::vector<Command> commands;
   const uint64_t keys = workload.options().keys;
@@ -84,7 +84,7 @@ Result<void> FillPart(const FillOptions& options, const Workload& workload, uint
       if (options.remove) continue;
       for (auto& words : workload.Fill(key)) commands.push_back(std::move(words));
     }
-    if (Result<void> ran = (*control)->RunAll(commands); !ran) return ran;
+    if (Result<void> ran = (*control)->RunAll(std::move(commands)); !ran) return ran;
     done->fetch_add(together);
   }
   return {};

@@ -12,17 +12,17 @@
 #include <functional>
 
 #include "base/result.h"
-#include "tools/common/url.h"
 #include "tools/flash-bench/distribution.h"
 #include "tools/flash-bench/result.h"
+#include "tools/flash-bench/target.h"
 #include "tools/flash-bench/workload.h"
 
 namespace flash::tools::bench {
 
 struct LoadOptions {
-  Url url;
+  Target target;
   uint32_t threads = 2;
-  uint32_t connections = 50;  ///< In all.
+  uint32_t connections = 50;  ///< In all; of a cluster, to each primary.
   uint32_t depth = 1;         ///< Operations in flight on each connection.
   double rate_per_sec = 0;    ///< Open loop; 0: closed loop.
   double seconds = 10;
@@ -43,7 +43,7 @@ struct LoadOptions {
 
 /// Makes all keys, or deletes them. Errors: connection, and error replies.
 struct FillOptions {
-  Url url;
+  const Target& target;
   uint32_t threads = 2;
   bool remove = false;
   const std::atomic<bool>* stop = nullptr;

@@ -35,19 +35,21 @@ Worker::Worker(const LoadOptions& options, const Workload& workload, const Place
 Result<void> Worker::Connect(uint32_t connections) {
   const uint64_t keys = workload_.options().keys;
   for (uint32_t i = 0; i < connections; ++i) {
-    auto link = Link::Open(options_.url);
-    if (!link) return link.error();
+    std::vector<Line> lines;
+    for (const Endpoint& node : options_.target.nodes()) {
+      auto link = Link::Open(node, options_.target.access());
+      if (!link) return link.error();
+      lines.push_back(Line{std::move(link).Take(), {}});
+    }
     const uint32_t number = place_.first_connection + i;
     connections_.push_back(
-        Connection{std::move(link).Take(),
-                   {},
+        Connection{std::move(lines), 0,
                    Distribution({.pattern = options_.pattern,
                                  .keys = keys,
                                  .skew = options_.skew,
                                  .seed = options_.seed * 1'000'000 + number,
                                  .scan_start = keys * number / options_.connections}),
-                   number,
-                   0});
+                   number, 0});
   }
   return {};
 }
@@ -75,9 +77,13 @@ void Worker::Issue(Connection& connection, uint64_t since_us) {
   operation.since_us = since_us;
   operation.is_read = static_cast<double>(random_.Below(1'000'000)) < options_.read_share * 1e6;
   if (!operation.is_read) operation.version = ++connection.last_version;
-  connection.link->Add(operation.is_read ? workload_.Read(operation.element)
-                                         : workload_.Write(operation.element, operation.version));
-  connection.in_flight.push_back(operation);
+  const size_t node =
+      options_.target.is_cluster() ? options_.target.NodeOf(workload_.KeyOf(operation.element)) : 0;
+  Line& line = connection.lines[node];
+  line.link->Add(operation.is_read ? workload_.Read(operation.element)
+                                   : workload_.Write(operation.element, operation.version));
+  line.in_flight.push_back(operation);
+  ++connection.in_flight;
   ++issued_;
 }
 
@@ -85,7 +91,7 @@ Worker::Connection* Worker::NextFree() {
   for (size_t tried = 0; tried < connections_.size(); ++tried) {
     Connection& connection = connections_[turn_];
     turn_ = (turn_ + 1) % connections_.size();
-    if (connection.in_flight.size() < options_.depth) return &connection;
+    if (connection.in_flight < options_.depth) return &connection;
   }
   return nullptr;
 }
@@ -93,7 +99,7 @@ Worker::Connection* Worker::NextFree() {
 void Worker::IssueDue(uint64_t now_us) {
   if (!is_open_loop()) {
     for (Connection& connection : connections_) {
-      while (connection.in_flight.size() < options_.depth) Issue(connection, now_us);
+      while (connection.in_flight < options_.depth) Issue(connection, now_us);
     }
     return;
   }
@@ -160,51 +166,56 @@ void Worker::Count(const Operation& operation, const Link::Reply& reply, uint64_
   (operation.is_read ? side_.reads : side_.writes).Add(us);
 }
 
-void Worker::OnReply(Connection& connection, const Link::Reply& reply) {
-  if (connection.in_flight.empty()) return;  // Nothing was asked: of no interest.
-  const Operation operation = connection.in_flight.front();
-  connection.in_flight.pop_front();
+void Worker::OnReply(Connection& connection, Line& line, const Link::Reply& reply) {
+  if (line.in_flight.empty()) return;  // Nothing was asked: of no interest.
+  const Operation operation = line.in_flight.front();
+  line.in_flight.pop_front();
+  --connection.in_flight;
   if (options_.verify) Check(operation, reply);
   Count(operation, reply, clock_.NowUs());
 }
 
+uint64_t Worker::SleepUs(uint64_t now_us) const {
+  if (!is_open_loop() || now_us >= end_us_ || AllBusy()) return kIdleUs;
+  // With all connections busy only an answer lets the next one go.
+  const uint64_t due_us = DueUs(issued_);
+  return due_us <= now_us ? 0 : std::min(kIdleUs, due_us - now_us);
+}
+
 bool Worker::Exchange(uint64_t now_us) {
   std::vector<pollfd> waiting;
-  waiting.reserve(connections_.size());
+  waiting.reserve(connections_.size() * options_.target.nodes().size());
   for (Connection& connection : connections_) {
-    Result<void> sent = connection.link->Flush();
-    if (!sent) return side_.lost = sent.error().message, false;
-    const short events =
-        connection.link->has_unsent() ? static_cast<short>(POLLIN | POLLOUT) : short{POLLIN};
-    waiting.push_back({connection.link->fd(), events, 0});
+    for (Line& line : connection.lines) {
+      Result<void> sent = line.link->Flush();
+      if (!sent) return side_.lost = sent.error().message, false;
+      const short events =
+          line.link->has_unsent() ? static_cast<short>(POLLIN | POLLOUT) : short{POLLIN};
+      waiting.push_back({line.link->fd(), events, 0});
+    }
   }
-  uint64_t sleep_us = kIdleUs;
-  if (is_open_loop() && now_us < end_us_) {
-    const uint64_t due_us = DueUs(issued_);
-    // With all connections busy only an answer lets the next one go.
-    if (!AllBusy()) sleep_us = due_us <= now_us ? 0 : std::min(sleep_us, due_us - now_us);
-  }
-  const timespec timeout{0, static_cast<long>(sleep_us * 1000)};
+  const timespec timeout{0, static_cast<long>(SleepUs(now_us) * 1000)};
   if (ppoll(waiting.data(), waiting.size(), &timeout, nullptr) <= 0) return true;
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    if ((waiting[i].revents & ~POLLOUT) == 0) continue;
-    Connection& connection = connections_[i];
-    const Result<void> received =
-        connection.link->Receive([&](const Link::Reply& reply) { OnReply(connection, reply); });
-    if (!received) return side_.lost = received.error().message, false;
+  size_t next = 0;
+  for (Connection& connection : connections_) {
+    for (Line& line : connection.lines) {
+      if ((waiting[next++].revents & ~POLLOUT) == 0) continue;
+      const Result<void> received =
+          line.link->Receive([&](const Link::Reply& reply) { OnReply(connection, line, reply); });
+      if (!received) return side_.lost = received.error().message, false;
+    }
   }
   return true;
 }
 
 bool Worker::AllBusy() const {
-  return std::all_of(connections_.begin(), connections_.end(), [this](const Connection& one) {
-    return one.in_flight.size() >= options_.depth;
-  });
+  return std::all_of(connections_.begin(), connections_.end(),
+                     [this](const Connection& one) { return one.in_flight >= options_.depth; });
 }
 
 bool Worker::AnyInFlight() const {
   return std::any_of(connections_.begin(), connections_.end(),
-                     [](const Connection& one) { return !one.in_flight.empty(); });
+                     [](const Connection& one) { return one.in_flight > 0; });
 }
 
 void Worker::Run() {

@@ -1,6 +1,7 @@
 // worker.h: one thread of the load with its connections, see runner.h.
 //
-// Knows when operations are due, which comes next and what its answer must be; the connections are
+// Knows when operations are due, which comes next and what its answer must be; a connection of the
+// load has a link to each node, and every operation goes to the one that has its key. Links are
 // link.h's, the sums of all threads runner.cc's. Thread: its own, but for the results after Run.
 #pragma once
 
@@ -42,9 +43,14 @@ class Worker {
     uint32_t version = 0;   // Of a write.
     bool is_read = false;
   };
-  struct Connection {
+  /// One node's, and what it has not answered yet.
+  struct Line {
     std::unique_ptr<Link> link;
     std::deque<Operation> in_flight;
+  };
+  struct Connection {
+    std::vector<Line> lines;  // One for each node.
+    uint32_t in_flight = 0;   // Over all of them.
     Distribution distribution;
     uint32_t number = 0;  // Of all.
     uint32_t last_version = 0;
@@ -57,13 +63,15 @@ class Worker {
   void IssueDue(uint64_t now_us);
   [[nodiscard]] Connection* NextFree();
   uint64_t Choose(Connection& connection);
-  void OnReply(Connection& connection, const Link::Reply& reply);
+  void OnReply(Connection& connection, Line& line, const Link::Reply& reply);
   void Check(const Operation& operation, const Link::Reply& reply);
   void NoteWrong(const Operation& operation, const Link::Reply& reply);
   void Count(const Operation& operation, const Link::Reply& reply, uint64_t now_us);
   Stretch& StretchAt(uint64_t now_us);
   /// False: a connection is lost.
   bool Exchange(uint64_t now_us);
+  /// How long Exchange may sleep.
+  [[nodiscard]] uint64_t SleepUs(uint64_t now_us) const;
   [[nodiscard]] bool AllBusy() const;
   [[nodiscard]] bool AnyInFlight() const;
 

@@ -45,6 +45,11 @@ class Workload {
   [[nodiscard]] std::vector<Words> Fill(uint64_t key) const;
   [[nodiscard]] Words Delete(uint64_t key) const;
 
+  /// The name of the key that holds `element`.
+  [[nodiscard]] std::string KeyOf(uint64_t element) const {
+    return Key(element / options_.elements);
+  }
+
   [[nodiscard]] Words Read(uint64_t element) const;
   [[nodiscard]] Words Write(uint64_t element, uint32_t version) const;
 

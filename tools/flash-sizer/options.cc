@@ -5,9 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <random>
 
+#include "tools/common/connection_options.h"
 #include "tools/common/duration.h"
 
 namespace flash::tools::sizer {
@@ -77,33 +77,19 @@ void DefineOutput(CLI::App& app, Options& options) {
 }
 
 void DefineConnection(CLI::App& app, Options& options, RawOptions& raw) {
-  TlsOptions& tls = options.transport.tls_options;
   app.add_option(
       "--user", raw.user,
       "Instead of the URL's. The password may be in FLASH_SIZER_PASSWORD, where ps does\n"
       "not show it");
-  app.add_option("--cacert", tls.ca_file, "Certificates to trust (PEM); default: the system's")
-      ->check(CLI::ExistingFile);
-  auto* certificate = app.add_option("--cert", tls.certificate, "Client certificate (PEM)")
-                          ->check(CLI::ExistingFile);
-  auto* key = app.add_option("--key", tls.key, "Its private key (PEM)")->check(CLI::ExistingFile);
-  certificate->needs(key);
-  key->needs(certificate);
-  app.add_option("--tls-name", tls.server_name, "Name in the certificates, if not the host");
-  app.add_flag("!--insecure", tls.verify, "Do not verify certificates");
+  DefineTlsOptions(app, options.transport.tls_options);
 }
 
 /// What CLI11 cannot check by itself. Returns what is wrong.
 std::string Complete(const CLI::App& app, const RawOptions& raw, Options& options) {
-  const auto url = ParseUrl(raw.url);
+  const auto url = CompleteUrl(raw.url, raw.user, "FLASH_SIZER_PASSWORD");
   if (!url) return url.error().message;
   options.url = *url;
   options.transport.tls = url->tls;
-  if (!raw.user.empty()) options.url.user = raw.user;
-  if (const char* password = std::getenv("FLASH_SIZER_PASSWORD");
-      password != nullptr && options.url.password.empty()) {
-    options.url.password = password;
-  }
   options.sampling.url = options.url;
   const auto cold_after = ParseDuration(raw.cold_after);
   if (!cold_after) return "--cold-after: " + cold_after.error().message;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "tools/common/duration.h"
+#include "tools/common/topology.h"
 #include "tools/common/url.h"
 #include "tools/flash-sizer/pace.h"
 #include "tools/flash-sizer/prefixes.h"

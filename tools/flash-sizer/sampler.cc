@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tools/common/topology.h"
 #include "tools/flash-sizer/probe.h"
 #include "tools/flash-sizer/server_facts.h"
 #include "tools/flash-sizer/stratum_scan.h"

@@ -10,14 +10,10 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
+
+#include "tools/common/slots.h"
 
 namespace flash::tools::sizer {
-
-inline constexpr uint32_t kSlots = 16384;
-
-/// The slot of a key (CRC16 of the name, or of its {tag}, modulo 16384).
-[[nodiscard]] uint16_t SlotOf(std::string_view name);
 
 /// The part of the table before `cursor`, which holds no slot: reversed bits as a binary fraction.
 [[nodiscard]] double Place(uint64_t cursor);

@@ -1,4 +1,4 @@
-// server_facts.h: what a server is asked before any key: its INFO, and in a cluster its primaries.
+// server_facts.h: what a server is asked before any key: its INFO (its primaries: topology.h).
 //
 // All of it is optional: a user without these permissions gets a report with less in it. Thread:
 // one owner.
@@ -8,12 +8,9 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/result.h"
 #include "tools/common/client.h"
-#include "tools/common/url.h"
 #include "tools/flash-sizer/sample.h"
 
 namespace flash::tools::sizer {
@@ -31,20 +28,5 @@ struct Info {
 
 /// Asks `client`. Errors: those of the connection only.
 [[nodiscard]] Result<Info> AskInfo(Client& client);
-
-/// A primary and the slots that it owns, as closed ranges.
-struct Primary {
-  Endpoint endpoint;
-  std::vector<std::pair<uint16_t, uint16_t>> slots;
-};
-
-struct Topology {
-  bool permitted = true;
-  std::vector<Primary> primaries;  ///< Empty: not a cluster, or not permitted.
-};
-
-/// CLUSTER SLOTS of `client`, which is connected to `here` (nodes may not know their own address).
-/// Errors: those of the connection only.
-[[nodiscard]] Result<Topology> AskTopology(Client& client, const Endpoint& here);
 
 }  // namespace flash::tools::sizer
