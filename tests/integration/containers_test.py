@@ -7,21 +7,14 @@ import subprocess
 import pytest
 import yaml
 
-from conftest import MODULE, ROOT
+from conftest import MODULE, ROOT, SERVER_BINARY, wait_until
 
 DOCKER = ROOT / "docker"
 ENTRYPOINT = DOCKER / "entrypoint.sh"
 
 
-class _Loader(yaml.SafeLoader):
-    """Knows the tag by which a compose file replaces a list of the file before it."""
-
-
-_Loader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
-
-
 def documents(name):
-    return list(yaml.load_all((DOCKER / name).read_text(), _Loader))
+    return list(yaml.safe_load_all((DOCKER / name).read_text()))
 
 
 def started(folder, args=(), **variables):
@@ -120,20 +113,24 @@ def test_compose_files_run_servers_with_volumes_of_their_own_and_no_rights(name,
         assert set(compose["services"]["create"]["depends_on"]) == set(servers)
 
 
+def restricted(pod_context, container_context):
+    """The rules of Pod Security `restricted` for the two security contexts, one by one."""
+    assert pod_context["runAsNonRoot"] is True and pod_context["runAsUser"] > 0
+    assert pod_context["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
+    assert container_context["allowPrivilegeEscalation"] is False
+    assert container_context["capabilities"] == {"drop": ["ALL"]}
+    assert container_context["readOnlyRootFilesystem"] is True
+    assert container_context.get("runAsUser", 1) > 0
+    assert container_context.get("runAsNonRoot", True)
+    assert not {"privileged", "procMount", "seLinuxOptions"} & set(container_context)
+
+
 def test_the_statefulset_meets_pod_security_restricted():
-    """The rules of the standard, one by one."""
     [stateful] = [d for d in documents("kubernetes/statefulset.yaml") if d["kind"] == "StatefulSet"]
     pod = stateful["spec"]["template"]["spec"]
-    context = pod["securityContext"]
-    assert context["runAsNonRoot"] is True and context["runAsUser"] > 0
-    assert context["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & set(pod)
     for container in pod["containers"]:
-        own = container["securityContext"]
-        assert own["allowPrivilegeEscalation"] is False
-        assert own["capabilities"] == {"drop": ["ALL"]}
-        assert own["readOnlyRootFilesystem"] is True
-        assert not own.get("privileged")
+        restricted(pod["securityContext"], container["securityContext"])
         assert not any("hostPort" in port for port in container["ports"])
         names = {mount["name"] for mount in container["volumeMounts"]}
         claims = {claim["metadata"]["name"] for claim in stateful["spec"]["volumeClaimTemplates"]}
@@ -142,8 +139,92 @@ def test_the_statefulset_meets_pod_security_restricted():
                for volume in pod["volumes"])
 
 
+# What the official chart takes, of what we give it (valkey-io/valkey-helm, chart `valkey` 0.11).
+CHART_TAKES = {
+    "image": {"registry", "repository", "pullPolicy", "tag"},
+    "dataStorage": {"enabled", "persistentVolumeClaimName", "subPath", "volumeName", "labels",
+                    "requestedSize", "className", "accessModes", "keepPvc", "annotations",
+                    "hostPath"},
+    "replica": {"enabled", "replicas", "persistence"},
+    "startupProbe": {"enabled", "initialDelaySeconds", "periodSeconds", "timeoutSeconds",
+                     "failureThreshold", "customProbe"},
+    "podSecurityContext": None, "securityContext": None, "resources": None, "valkeyConfig": None,
+    "deploymentStrategy": None,
+}
+for _probe in ("readinessProbe", "livenessProbe"):
+    CHART_TAKES[_probe] = CHART_TAKES["startupProbe"] | {"successThreshold"}
+
+
+def test_the_charts_values_meet_pod_security_restricted_and_are_known_to_it():
+    [values] = documents("kubernetes/valkey-helm-values.yaml")
+    restricted(values["podSecurityContext"], values["securityContext"])
+    assert set(values) <= set(CHART_TAKES)
+    for name, known in CHART_TAKES.items():
+        assert known is None or set(values[name]) <= known, name
+    assert values["dataStorage"]["requestedSize"] == values["replica"]["persistence"]["size"]
+
+
+def test_a_server_starts_with_the_configuration_that_the_chart_writes(server, tmp_path):
+    """Its base lines, then valkeyConfig, in one file; only sizes and paths are ours."""
+    [values] = documents("kubernetes/valkey-helm-values.yaml")
+    node = server(start=False)  # For its port and folder.
+    data, conf = node.dir / "data", tmp_path / "valkey.conf"
+    data.mkdir(parents=True)
+    text = (f"port {node.port}\nprotected-mode no\nbind 127.0.0.1\ndir /data\n"
+            + values["valkeyConfig"])
+    for ours, here in (("/usr/local/lib/libvalkey_flash.so", MODULE), ("/data", data),
+                       ("20gb", "64mb"), ("cache-size-bytes 1gb", "cache-size-bytes 4mb")):
+        assert ours in text
+        text = text.replace(ours, str(here))
+    conf.write_text(text)
+    environment = dict(os.environ)
+    if os.environ.get("FLASH_LD_PRELOAD"):
+        environment["LD_PRELOAD"] = os.environ["FLASH_LD_PRELOAD"]
+    process = subprocess.Popen([SERVER_BINARY, conf], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        client = node.connect()
+        wait_until(client.ping)
+        assert client.execute_command("FLASH.SET", "key", "v" * 5000) == b"OK"
+        assert client.execute_command("FLASH.DEBUG.DEMOTE", "key") == b"OK"
+        assert client.execute_command("FLASH.GET", "key") == b"v" * 5000
+        assert (data / "tier.bin").stat().st_size >= 64 << 20
+        assert client.config_get("maxmemory") == {"maxmemory": str(3 << 30)}
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def test_the_pods_memory_leaves_room_above_maxmemory():
+    """`3gb` against `4Gi`: without maxmemory the kernel ends the server where keys grow."""
+    [stateful] = [d for d in documents("kubernetes/statefulset.yaml") if d["kind"] == "StatefulSet"]
+    [container] = stateful["spec"]["template"]["spec"]["containers"]
+    [values] = documents("kubernetes/valkey-helm-values.yaml")
+    assert container["args"][-2:] == ["--maxmemory", "3gb"]
+    assert "maxmemory 3gb" in values["valkeyConfig"].splitlines()
+    assert container["resources"]["limits"] == values["resources"]["limits"] == {"memory": "4Gi"}
+
+
+def test_the_image_has_the_sizer_beside_the_library():
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    assert "COPY --from=build /out/flash-sizer /usr/local/bin/flash-sizer" in dockerfile
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = {line[1:] for line in ignored if line[0] == "!"}
+    assert kept == {"build/libvalkey_flash.so", "build/flash-sizer"}
+
+
+def test_the_overlay_for_trying_out_ends_the_profile():
+    [overlay] = documents("compose.single.dev.yml")
+    [base] = documents("compose.single.yml")
+    both = [option for compose in (base, overlay)
+            for option in compose["services"]["valkey"]["security_opt"]]
+    assert [option for option in both if option.startswith("seccomp:")][-1] == "seccomp:unconfined"
+
+
 def test_the_user_of_image_and_manifest_is_the_same():
     dockerfile = (DOCKER / "Dockerfile").read_text()
     assert "USER 10001:10001" in dockerfile
     [stateful] = [d for d in documents("kubernetes/statefulset.yaml") if d["kind"] == "StatefulSet"]
     assert stateful["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 10001
+    [values] = documents("kubernetes/valkey-helm-values.yaml")
+    assert values["podSecurityContext"]["runAsUser"] == 10001
+    assert values["securityContext"]["runAsUser"] == 10001
