@@ -14,7 +14,7 @@ import pytest
 
 from conftest import LOGGED, MODULE, PATIENT, Server, wait_until
 from harness.launcher import launched
-from harness.machine import missing
+from harness.machine import namespaces_refused
 
 MIB = 1 << 20
 KEYS, VALUE_BYTES = 1000, 4000
@@ -73,8 +73,8 @@ def confined():
     shutil.rmtree(folder)
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0 or missing() == "no namespaces",
-                                reason="only root can take rights away")
+REFUSED = "not root" if os.geteuid() != 0 else namespaces_refused()
+needs_root = pytest.mark.skipif(REFUSED is not None, reason=str(REFUSED))
 
 
 @needs_root

@@ -53,7 +53,8 @@ def set_up(machine, unit=UNIT, tier="/var/lib/valkey-flash/tier.bin", more=""):
         conf = re.sub(r"(?m)^pidfile .*", f"pidfile /run/{name}/valkey-server.pid", conf)
     conf += (f"\nunixsocket /run/{name}/server.sock\nloadmodule {LIBRARY}\nflash.path {tier}\n"
              "flash.capacity-bytes 64mb\nflash.cache-size-bytes 1mb\nsave 3600 1\n"
-             "flash.io-timeout-ms 60000\n")
+             # Locked memory is the user's, and tests of several machines may run at once.
+             "flash.io-timeout-ms 60000\nflash.io-threads 1\n")
     machine.write(f"/etc/valkey/{name}.conf", conf)
     machine.must("chown", "-R", "valkey:valkey", "/etc/valkey")
     kind = "valkey-server@" if instance else "valkey-server"

@@ -66,15 +66,20 @@ def _control_groups():
     return None
 
 
+def namespaces_refused():
+    """Why this process may not have namespaces of its own and mount in them; None if it may."""
+    tried = subprocess.run(["unshare", *_NAMESPACES, "--fork", "mount", "-t", "tmpfs", "tmpfs",
+                            "/mnt"], capture_output=True, text=True, check=False)
+    return None if tried.returncode == 0 else tried.stderr.strip()
+
+
 def missing():
     """Why no machine can be made here; None if one can."""
     if not os.access(SYSTEMD, os.X_OK):
         return "systemd is not installed"
     if _control_groups() is None:
         return "no unified control groups"
-    tried = subprocess.run(["unshare", *_NAMESPACES, "--fork", "mount", "-t", "tmpfs", "tmpfs",
-                            "/mnt"], capture_output=True, text=True, check=False)
-    return None if tried.returncode == 0 else f"no namespaces: {tried.stderr.strip()}"
+    return namespaces_refused()
 
 
 class Machine:
