@@ -1,5 +1,6 @@
-// bad_page_test.cc: whichever pages are bad, the first of them is found. Thread: one.
+// bad_page_test.cc: whichever pages are bad, the first of them is found.
 //
+// Reads nothing: the test says which probes succeed. Thread: one.
 #include "store/bad_page.h"
 
 #include <gtest/gtest.h>
