@@ -6,10 +6,12 @@ DIR ?= run-data
 ARGS ?=
 SOAK_SECONDS ?= 3600
 JOBS ?= $(shell nproc)
+SECONDS_EACH ?= 60
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test crash-test soak container-test monitoring-test bench demo format lint coverage clean
+.PHONY: help setup build debug run test crash-test soak container-test monitoring-test bench demo dist \
+  dist-test test-aarch64 fuzz format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +24,10 @@ help:
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
 	@echo 'make crash-test         kill -9 at random moments [ARGS=--kills 1000]'
 	@echo 'make soak               mixed load for an hour, memory and descriptors must not rise [SOAK_SECONDS=3600]'
+	@echo 'make fuzz               each fuzzer for a minute [SECONDS_EACH=60]'
+	@echo 'make dist               tarballs and checksums in build/dist, x86_64 and aarch64 (Debian)'
+	@echo 'make dist-test          unpacks what make dist made, checks it and runs it'
+	@echo 'make test-aarch64       unit tests and simulators for 64-bit ARM, by qemu (Debian)'
 	@echo 'make format | lint | coverage | clean'
 
 setup:
@@ -60,6 +66,18 @@ crash-test: build
 
 soak: build
 	@$(PYTHON) tests/integration/soak --seconds $(SOAK_SECONDS) $(ARGS)
+
+fuzz: setup
+	@scripts/fuzz $(SECONDS_EACH)
+
+dist: setup
+	@scripts/dist
+
+dist-test:
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/integration/dist_checks.py
+
+test-aarch64: setup
+	@scripts/test-aarch64
 
 coverage: setup
 	@scripts/coverage

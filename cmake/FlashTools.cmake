@@ -41,6 +41,12 @@ function(flash_tools)
   endif()
   flash_static_library(ssl ssl openssl/ssl.h)
   flash_static_library(crypto crypto openssl/crypto.h)
+  if(CMAKE_CROSSCOMPILING)
+    # Debian keeps this one header beside the others, where only its own compiler looks.
+    find_path(FLASH_opensslconf_INCLUDE NAMES openssl/opensslconf.h REQUIRED
+      PATH_SUFFIXES "${CMAKE_LIBRARY_ARCHITECTURE}")
+    target_include_directories(flash_dep_ssl SYSTEM INTERFACE "${FLASH_opensslconf_INCLUDE}")
+  endif()
   find_package(CLI11 REQUIRED)
   find_package(nlohmann_json 3.9 REQUIRED)
   find_package(Threads REQUIRED)
