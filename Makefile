@@ -18,7 +18,7 @@ help:
 	@echo 'make build              the library, $(MODULE), build/flash-sizer, build/flash-bench'
 	@echo 'make run                a server with it in the foreground [PORT=6379] [DIR=run-data] [ARGS=...]'
 	@echo 'make test               unit, simulator and integration tests'
-	@echo 'make bench [CHECK=1]    measurements; CHECK=1 prints PASS or SHORT beside each promise'
+	@echo 'make bench [CHECK=1]    measurements (CHECK=1: PASS or SHORT beside each promise), docs/benchmarks.md'
 	@echo 'make container-test     builds the image and runs it (Debian, as root)'
 	@echo 'make monitoring-test    exporter, alerts and dashboard with a real Prometheus (Debian)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
@@ -51,6 +51,7 @@ monitoring-test: build
 bench: setup
 	@scripts/build release
 	@$(PYTHON) scripts/bench.py $(if $(CHECK),--check)
+	@$(PYTHON) scripts/benchmarks.py
 
 demo: build
 	@$(PYTHON) scripts/demo.py

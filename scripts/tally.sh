@@ -86,7 +86,7 @@ run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
   local -a aside=()
   local part
-  for part in flash_bench sizer docs commands_page monitoring containers readme systemd \
+  for part in flash_bench benchmarks sizer docs commands_page monitoring containers readme systemd \
     hardening; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
