@@ -139,9 +139,7 @@ def test_its_module_can_be_loaded(tarball, server, tmp_path):
         output(*emulated(tarball), loads, library)
         return
     node = server(module=library)
-    [module] = [facts for facts in node.client.module_list() if facts[b"name"] == b"flash"]
-    major, minor, patch = map(int, VERSION.split("."))
-    assert module[b"ver"] == major * 10000 + minor * 100 + patch
+    assert node.info("flash")["flash_version"] == VERSION
     value = os.urandom(6000)
     assert node.client.execute_command("FLASH.SET", "key", value) == b"OK"
     assert node.client.execute_command("FLASH.DEBUG.DEMOTE", "key") == b"OK"
