@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """make bench, second half: flash-bench over a server of its own, and the page about it.
 
-    scripts/benchmarks.py [--dir FOLDER] [--only NAME,...] [--seconds N] [--scale PART] [--out FOLDER]
+    scripts/benchmarks.py [--dir FOLDER] [--only NAME,...] [--seconds N] [--scale PART]
+                          [--out FOLDER]
 
 Writes benchmarks.md and its charts (SVG) into FOLDER, default docs. --dir is where the tier lies:
 choose the NVMe disk. --seconds and --scale make a quick look of it, whose figures mean little.
@@ -79,15 +80,16 @@ def memory_text(report):
     for side in report["sides"]:
         last = side["samples"][-1] if side["samples"] else None
         if last:
-            flash = "" if side["name"] == "native" \
-                else f", {last['tier_used_bytes'] / 2**20:,.0f} MiB of flash"
-            parts.append(f"{side['name']} {last['used_memory_bytes'] / 2**20:,.0f} MiB of RAM{flash}")
+            ram, flash = (last[name] / 2**20 for name in ("used_memory_bytes", "tier_used_bytes"))
+            parts.append(f"{side['name']} {ram:,.0f} MiB of RAM"
+                         + ("" if side["name"] == "native" else f", {flash:,.0f} MiB of flash"))
     return "; ".join(parts)
 
 
 def faults_of(report):
     return [f"{side['name']}: {text}" for side in report["sides"]
-            for text in [side["lost"], *(f"{n} errors {word}" for word, n in side["errors"].items())]
+            for text in [side["lost"],
+                         *(f"{count} errors {word}" for word, count in side["errors"].items())]
             if text]
 
 
@@ -119,12 +121,13 @@ def write_page(reports, out):
         bars("Operations a second", list(reports), rates))
     parts = [
         "# Benchmarks",
-        "Written by `make bench` (`scripts/benchmarks.py`): one server, one client program on the same "
-        "machine, FLASH commands beside native ones. What is asked and how to read it: "
+        "Written by `make bench` (`scripts/benchmarks.py`): one server, one client program on the "
+        "same machine, FLASH commands beside native ones. What is asked and how to read it: "
         "[benchmarking.md](benchmarking.md); what each promise of the design comes to: "
-        "[performance.md](performance.md). Run it on your machine: drives differ by far more than this "
-        "page can show.",
-        f"* {first['machine']}\n* {first['server']}\n* {first['began']}, flash-bench {first['version']}",
+        "[performance.md](performance.md). Run it on your machine: drives differ by far more than "
+        "this page can show.",
+        f"* {first['machine']}\n* {first['server']}\n"
+        f"* {first['began']}, flash-bench {first['version']}",
         "![Operations a second](images/benchmarks.svg)"]
     for name, (report, command) in reports.items():
         (images / f"benchmarks-{name}.svg").write_text(lines(
