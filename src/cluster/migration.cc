@@ -54,6 +54,9 @@ uint64_t BytesOf(const std::vector<BlockId>& ids) {
   return bytes;
 }
 
+constexpr const char* kHidden =
+    "ERR MIGRATE is hidden from modules (rename-command); keys that were not moved are kept";
+
 server::ServerCounters::Migration& Counters() { return Engine::Get().counters().migration; }
 
 }  // namespace
@@ -157,7 +160,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
   if (reply.is_error()) {
     ++Counters().keys_rejected;
-    return End(std::string(reply.text()));
+    return End(reply.get() == nullptr ? kHidden : std::string(reply.text()));
   }
   if (reply.text() == "NOKEY") return;
   ++moved_;

@@ -88,6 +88,15 @@ Contents::Progress Contents::Step(uint64_t deadline_us) {
 }
 
 Result<void> Contents::RunNow() {
+  if (Result<void> read = ReadAll(); !read) {
+    Fail(read.code());
+    return read;
+  }
+  complete_ = true;
+  return {};
+}
+
+Result<void> Contents::ReadAll() {
   std::vector<std::vector<std::byte>> copies;
   std::vector<BlockId> ids;
   while (true) {
@@ -102,11 +111,9 @@ Result<void> Contents::RunNow() {
       }
       next_ += count;
     }
-    if (large_listed_) break;
+    if (large_listed_) return {};
     ListLarge();
   }
-  complete_ = true;
-  return {};
 }
 
 Result<void> Contents::outcome() const {

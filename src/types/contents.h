@@ -61,6 +61,7 @@ class Contents final : public server::BackgroundJob, public std::enable_shared_f
     Buffer* into;
   };
   void ListLarge();
+  Result<void> ReadAll();
   [[nodiscard]] bool Start(const Wanted& wanted);
   void Fail(Code code) { failed_ = true, failure_ = code; }
 

@@ -66,6 +66,14 @@ def test_a_key_that_cannot_become_native_stays(server, command, key):
         assert node.call("DUMP", key) == before
 
 
+def test_a_key_that_cannot_migrate_stays_and_the_caller_hears_of_it(server):
+    source, target = server(args=hidden("MIGRATE")), server()
+    source.call("FLASH.SET", "k", "v" * 100)
+    answer = refused(source, "FLASH.MIGRATE", "127.0.0.1", target.port, "k", 0, 5000)
+    assert "MIGRATE is hidden" in answer
+    assert source.call("EXISTS", "k") == 1 and target.call("EXISTS", "k") == 0
+
+
 def test_a_log_tells_of_a_conversion_that_is_not_possible_any_more(server):
     node = server(LOGGED)
     node.call("FLASH.HSET", "h", *WORDS)
