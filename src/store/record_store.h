@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -98,6 +99,7 @@ struct ReadRequest : io::Task {
   // The store's own, between Read and read_done.
   RecordStore* store = nullptr;
   uint64_t sequence = 0;
+  std::vector<std::byte> unwritten;  // The record, where it was still in a write buffer.
   ReadBuffer buffer;
   Code failure = Code::kIo;
   bool failed = false;

@@ -21,6 +21,8 @@ constexpr uint32_t kSegmentBytesMin = 64 * kKiB;
 constexpr uint32_t kSegmentBytesMax = 64 * kMiB;
 constexpr uint32_t kReserveSegments = 4;  // Two per stream.
 constexpr uint32_t kClockCheckRecords = 16;
+/// Larger payloads of records in a write buffer are unpacked by I/O threads.
+constexpr uint32_t kUnpackedHereMax = 16 * 1024;
 constexpr int kDrainWaits = 100;
 constexpr uint64_t kDrainWaitUs = 100'000;
 
@@ -316,21 +318,48 @@ Result<ReadBuffer> RecordStoreImpl::ReadFromMemory(BlockId id, Place place,
 
 Result<void> RecordStoreImpl::Read(ReadRequest* request) {
   CheckThread();
-  if (const WriteBuffer* buffer = writer_.Find(request->place)) {
-    auto result = ReadFromMemory(request->id, request->place, *buffer);
-    if (!result) ++stats_.checksum_errors;
-    request->read_done(*request, std::move(result));
-    return {};
+  const WriteBuffer* const buffer = writer_.Find(request->place);
+  if (buffer == nullptr) return ReadFromFlash(request);
+  const uint64_t at = request->place.offset() - buffer->offset;
+  const auto header = ReadHeader({buffer->data + at, buffer->used - at});
+  if (header && header->compressed() && header->raw_bytes > kUnpackedHereMax) {
+    return UnpackElsewhere(request, {buffer->data + at, request->place.bytes()});
   }
+  auto result = ReadFromMemory(request->id, request->place, *buffer);
+  if (!result) ++stats_.checksum_errors;
+  request->read_done(*request, std::move(result));
+  return {};
+}
+
+bool RecordStoreImpl::IsReadingEnough(uint32_t bytes) const {
+  return reads_inflight_ > 0 && inflight_read_bytes_ + bytes > options_.inflight_read_bytes_max;
+}
+
+/// The copy costs the owner a fraction of the unpacking, which is then an I/O thread's.
+Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, Bytes record) {
+  if (IsReadingEnough(request->place.bytes())) return Code::kBusy;
+  request->kind = io::Task::Kind::kCompute;
+  request->offset = 0;
+  request->bytes = static_cast<uint32_t>(base::AlignUp(request->place.bytes(), alignment_));
+  request->work = &UnpackWork;
+  // All but the checksum, which a write task may be filling in.
+  request->unwritten.resize(record.size());
+  std::copy(record.begin() + sizeof(RecordHeader::checksum), record.end(),
+            request->unwritten.begin() + sizeof(RecordHeader::checksum));
+  return SubmitRead(request);
+}
+
+Result<void> RecordStoreImpl::ReadFromFlash(ReadRequest* request) {
   const Extent extent = ExtentOf(request->place, alignment_);
-  if (reads_inflight_ > 0 &&
-      inflight_read_bytes_ + extent.bytes > options_.inflight_read_bytes_max) {
-    return Code::kBusy;
-  }
+  if (IsReadingEnough(extent.bytes)) return Code::kBusy;
   request->kind = io::Task::Kind::kRead;
   request->offset = extent.offset;
   request->bytes = extent.bytes;
   request->work = &ReadWork;
+  return SubmitRead(request);
+}
+
+Result<void> RecordStoreImpl::SubmitRead(ReadRequest* request) {
   request->done = &OnRead;
   request->store = this;
   request->sequence = ContextOf(request->place).sequence;
@@ -340,8 +369,24 @@ Result<void> RecordStoreImpl::Read(ReadRequest* request) {
   if (auto submitted = backend_->Submit(request); !submitted) return submitted;
   table_.AddReader(table_.SegmentOf(request->place.offset()));
   ++reads_inflight_;
-  inflight_read_bytes_ += extent.bytes;
+  inflight_read_bytes_ += request->bytes;
   return {};
+}
+
+void RecordStoreImpl::KeepResult(ReadRequest& request, const Result<ReadBuffer>& result) {
+  request.failed = !result.ok();
+  if (result) {
+    request.buffer = *result;
+  } else {
+    request.failure = result.code();
+  }
+}
+
+void RecordStoreImpl::UnpackWork(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
+  auto& request = static_cast<ReadRequest&>(task);
+  const Options& options = static_cast<const RecordStoreImpl*>(request.store)->options_;
+  KeepResult(request, UnpackUnwritten(request.id, request.place, request.unwritten,
+                                      options.read_prefix_bytes));
 }
 
 void RecordStoreImpl::ReadWork(io::Task& task, MutableBytes io_bytes) noexcept {
@@ -352,13 +397,7 @@ void RecordStoreImpl::ReadWork(io::Task& task, MutableBytes io_bytes) noexcept {
       .id = request.id,
       .place = request.place,
       .context = {.hash_seed = options.hash_seed, .sequence = request.sequence}};
-  auto result = UnpackRecord(expected, io_bytes, request.offset, options.read_prefix_bytes);
-  request.failed = !result.ok();
-  if (result) {
-    request.buffer = *result;
-  } else {
-    request.failure = result.code();
-  }
+  KeepResult(request, UnpackRecord(expected, io_bytes, request.offset, options.read_prefix_bytes));
 }
 
 void RecordStoreImpl::OnRead(io::Task& task) noexcept {
@@ -370,6 +409,7 @@ void RecordStoreImpl::FinishRead(ReadRequest& request) {
   --reads_inflight_;
   inflight_read_bytes_ -= request.bytes;
   table_.DropReader(table_.SegmentOf(request.place.offset()));
+  request.unwritten = {};
   if (request.result == 0 && !request.failed) {
     request.read_done(request, request.buffer);
     return;

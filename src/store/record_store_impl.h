@@ -49,10 +49,16 @@ class RecordStoreImpl final : public RecordStore {
 
  private:
   static void ReadWork(io::Task& task, MutableBytes io_bytes) noexcept;
+  static void UnpackWork(io::Task& task, MutableBytes io_bytes) noexcept;
+  static void KeepResult(ReadRequest& request, const Result<ReadBuffer>& result);
   static void OnRead(io::Task& task) noexcept;
 
   void CheckThread() const { FLASH_DCHECK(std::this_thread::get_id() == thread_); }
   [[nodiscard]] ChecksumContext ContextOf(Place place) const;
+  [[nodiscard]] bool IsReadingEnough(uint32_t bytes) const;
+  [[nodiscard]] Result<void> ReadFromFlash(ReadRequest* request);
+  [[nodiscard]] Result<void> UnpackElsewhere(ReadRequest* request, Bytes record);
+  [[nodiscard]] Result<void> SubmitRead(ReadRequest* request);
   /// A record that lies in a write buffer.
   [[nodiscard]] Result<ReadBuffer> ReadFromMemory(BlockId id, Place place,
                                                   const WriteBuffer& buffer) const;
