@@ -373,6 +373,26 @@ TEST_F(BlockFetchTest, CopyNowGoesPastTheCache) {
   EXPECT_EQ(pool->CopyNow(cold, WaitCause::kDump, &bytes).code(), Code::kTimeout);
 }
 
+TEST_F(BlockFetchTest, CopyNowOfManyReadsThemTogetherPastTheCache) {
+  const BlockId first = CreateAndChill(1);
+  const BlockId hot = Create(2);
+  const BlockId last = CreateAndChill(3);
+  std::vector<std::vector<std::byte>> bytes(3, std::vector<std::byte>(1000));
+  const std::vector<BlockCopy> copies = {{first, bytes[0]}, {hot, bytes[1]}, {last, bytes[2]}};
+  backend.on_wait = [&] { store->FinishReads(); };
+  ASSERT_TRUE(pool->CopyNow(copies, WaitCause::kMulti));
+  EXPECT_EQ(backend.waits, 1);
+  EXPECT_TRUE(Holds(bytes[0], 1) && Holds(bytes[1], 2) && Holds(bytes[2], 3));
+  EXPECT_EQ(pool->StateOf(first), State::kCold);
+  EXPECT_EQ(pool->stats().waits[static_cast<size_t>(WaitCause::kMulti)], 1u);
+
+  // The others have ended, too, before their memory may go.
+  pool->Free(first);
+  EXPECT_EQ(pool->CopyNow(copies, WaitCause::kMulti).code(), Code::kGone);
+  EXPECT_EQ(backend.waits, 2);
+  EXPECT_TRUE(Holds(bytes[2], 3));
+}
+
 TEST_F(BlockFetchTest, PoolMayEndBeforeItsFetches) {
   const BlockId a = CreateAndChill(1);
   const BlockId b = Create(2);

@@ -47,6 +47,12 @@ enum class WaitCause : uint8_t {
   kCount,
 };
 
+/// A block whose bytes are wanted in other memory.
+struct BlockCopy {
+  BlockId id = 0;
+  MutableBytes to;  ///< As long as the block's bytes.
+};
+
 class BlockPool {
  public:
   struct Options {
@@ -190,6 +196,9 @@ class BlockPool {
   /// Errors: kCorrupt, kIo, kTimeout; kGone.
   [[nodiscard]] virtual Result<void> CopyNow(BlockId id, WaitCause cause,
                                              std::vector<std::byte>* into) = 0;
+  /// The same for many, all reads in flight at once. Upon an error some may have been copied.
+  [[nodiscard]] virtual Result<void> CopyNow(std::span<const BlockCopy> copies,
+                                             WaitCause cause) = 0;
 
   /// The bytes of a block in a forked child: hot from the child's memory, cold through `source`.
   /// Errors: kCorrupt, kIo. Fork-safe: meant for the child.

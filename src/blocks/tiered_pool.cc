@@ -152,15 +152,6 @@ Result<void> TieredPool::ReadDetached(BlockId id, DetachedDone done) {
   return promoter_.ReadDetached(id, std::move(done));
 }
 
-Result<void> TieredPool::CopyNow(BlockId id, WaitCause cause, std::vector<std::byte>* into) {
-  const BlockState state = table_.StateOf(id);
-  if (state == BlockState::kFree) return Code::kGone;
-  if (state == BlockState::kCold) return CopyCold(id, cause, into);
-  const Bytes bytes = Read(id);
-  into->assign(bytes.begin(), bytes.end());
-  return {};
-}
-
 Result<void> TieredPool::CopyInChild(BlockId id, store::ChildSource& source,
                                      std::vector<std::byte>* into) const {
   if (table_.StateOf(id) != BlockState::kCold) {

@@ -77,6 +77,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] Result<void> ReadDetached(BlockId id, DetachedDone done) override;
   [[nodiscard]] Result<void> CopyNow(BlockId id, WaitCause cause,
                                      std::vector<std::byte>* into) override;
+  [[nodiscard]] Result<void> CopyNow(std::span<const BlockCopy> copies, WaitCause cause) override;
   [[nodiscard]] Result<void> CopyInChild(BlockId id, store::ChildSource& source,
                                          std::vector<std::byte>* into) const override;
   void CopyMany(std::span<const BlockId> ids, store::ChildSource& source,
@@ -129,7 +130,11 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   /// Steps 1 to 5 of docs/adr/0005.
   void Turn();
   void RunCallbacks();
-  [[nodiscard]] Result<void> CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into);
+  struct CopyRead;
+  /// Copies a hot block, or begins to read a cold one; false: the store is busy.
+  [[nodiscard]] bool BeginCopy(CopyRead* read);
+  /// Everything that was not copied yet. The reads have ended when it returns.
+  [[nodiscard]] Result<void> CopyAll(std::span<CopyRead> reads, WaitCause cause);
   void CheckThread() const { FLASH_DCHECK(std::this_thread::get_id() == owner_thread_); }
 
   BlockTable table_;  // First: the hot path needs nothing else.

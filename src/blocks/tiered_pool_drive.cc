@@ -2,7 +2,9 @@
 //
 // Thread: main. Decision: docs/adr/0005.
 #include <algorithm>
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "base/memory.h"
 #include "blocks/tiered_pool.h"
@@ -15,12 +17,6 @@ constexpr uint64_t kWaitUsMax = 1000;       // One wait for the disk; then every
 constexpr int kDrainWaitsMax = 10'000;      // At the end of the pool: about ten seconds.
 constexpr size_t kCallbackPortion = 16;     // Callbacks between two looks at the clock.
 constexpr uint64_t kCallbackUsMax = 2'000;  // Callbacks of one Drive.
-
-/// A read that the main thread waits for; lives on its stack.
-struct CopyRead final : store::ReadRequest {
-  bool arrived = false;
-  Result<store::ReadBuffer> result = Code::kIo;
-};
 
 }  // namespace
 
@@ -132,41 +128,85 @@ Result<RoomGrant> TieredPool::AwaitRoom(uint64_t bytes, WaitCause cause) {
   return gate_.Grant(bytes);
 }
 
-Result<void> TieredPool::CopyCold(BlockId id, WaitCause cause, std::vector<std::byte>* into) {
+/// A copy that the main thread waits for, and its read if it takes one; lives on its stack.
+struct TieredPool::CopyRead final : store::ReadRequest {
+  MutableBytes to;
+  std::vector<std::byte>* into = nullptr;  // Instead of `to`, where the size is not known.
+  uint32_t owner_bytes = 0;                // Behind the payload, when the read began.
+  bool ended = false;
+  Result<void> outcome;
+
+  void Take(Bytes payload) {
+    if (into != nullptr) {
+      into->assign(payload.begin(), payload.end());
+    } else {
+      FLASH_CHECK(payload.size() == to.size());
+      std::memcpy(to.data(), payload.data(), payload.size());
+    }
+  }
+  void End(Result<void> how) {
+    outcome = std::move(how);
+    ended = true;
+  }
+};
+
+bool TieredPool::BeginCopy(CopyRead* read) {
+  const BlockState state = table_.StateOf(read->id);
+  if (state != BlockState::kCold) {
+    if (state != BlockState::kFree) read->Take(Read(read->id));
+    read->End(state == BlockState::kFree ? Result<void>(Code::kGone) : Result<void>());
+    return true;
+  }
+  read->place = table_.PlaceOf(read->id);
+  read->owner_bytes = core_.OwnerBytesOf(read->id);  // What was read stays as it was then.
+  read->read_done = [](store::ReadRequest& request, Result<store::ReadBuffer> result) noexcept {
+    auto& own = static_cast<CopyRead&>(request);
+    if (!result) return own.End(result.error());
+    const std::byte* payload = result->memory + kHotHeaderBytes;
+    own.Take({payload, result->payload_bytes - own.owner_bytes});
+    base::Release(result->memory);
+    own.End({});
+  };
+  const Result<void> accepted = store_->Read(read);
+  if (accepted) return true;
+  if (accepted.code() == Code::kBusy) return false;
+  read->End(accepted.error());
+  return true;
+}
+
+Result<void> TieredPool::CopyAll(std::span<CopyRead> reads, WaitCause cause) {
+  // Those that find the store busy are offered again after each turn; a fetch under way may promote
+  // a block meanwhile.
+  size_t next = 0;
+  size_t first_open = 0;
+  DriveUntil(
+      cause,
+      [&] {
+        while (next < reads.size() && BeginCopy(&reads[next])) ++next;
+        while (first_open < next && reads[first_open].ended) ++first_open;
+        return first_open == reads.size();
+      },
+      0);
+  for (const CopyRead& read : reads) {
+    if (!read.outcome) return read.outcome.error();
+  }
+  return {};
+}
+
+Result<void> TieredPool::CopyNow(BlockId id, WaitCause cause, std::vector<std::byte>* into) {
   CopyRead read;
   read.id = id;
-  const uint32_t owner_bytes = core_.OwnerBytesOf(id);  // What was read stays as it was then.
-  read.read_done = [](store::ReadRequest& request, Result<store::ReadBuffer> result) noexcept {
-    auto& own = static_cast<CopyRead&>(request);
-    own.result = std::move(result);
-    own.arrived = true;
-  };
-  bool started = false;
-  // Offered again after each turn while the store is busy; a fetch under way may promote the block
-  // meanwhile, which ends the wait as well.
-  const auto try_start = [&] {
-    if (!started && !core_.table().IsHot(id)) {
-      read.place = core_.table().PlaceOf(id);
-      const Result<void> accepted = store_->Read(&read);
-      started = accepted.ok() || accepted.code() != Code::kBusy;
-      if (!accepted && started) {
-        read.result = accepted.error();
-        read.arrived = true;
-      }
-    }
-    return started ? read.arrived : core_.table().IsHot(id);
-  };
-  DriveUntil(cause, try_start, 0);
-  if (!started) {
-    const Bytes bytes = std::as_const(*core_.table().HotOf(id)).bytes();
-    into->assign(bytes.begin(), bytes.end());
-    return {};
+  read.into = into;
+  return CopyAll({&read, 1}, cause);
+}
+
+Result<void> TieredPool::CopyNow(std::span<const BlockCopy> copies, WaitCause cause) {
+  std::vector<CopyRead> reads(copies.size());
+  for (size_t i = 0; i < copies.size(); ++i) {
+    reads[i].id = copies[i].id;
+    reads[i].to = copies[i].to;
   }
-  if (!read.result) return read.result.error();
-  const std::byte* payload = read.result->memory + kHotHeaderBytes;
-  into->assign(payload, payload + read.result->payload_bytes - owner_bytes);
-  base::Release(read.result->memory);
-  return {};
+  return CopyAll(reads, cause);
 }
 
 bool TieredPool::WantsDrive() const {

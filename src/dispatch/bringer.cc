@@ -19,6 +19,15 @@ using blocks::WaitCause;
 
 BlockPool& Pool() { return server::Engine::Get().pool(); }
 
+/// Bytes that a fetch brings into RAM, if that is more than may come unasked; else 0.
+uint64_t RoomBytesOf(std::span<const BlockId> ids) {
+  uint64_t bytes = 0;
+  for (const BlockId id : ids) {
+    if (!Pool().IsHot(id)) bytes += Pool().FootprintOf(id);
+  }
+  return bytes > PortionBytes() ? bytes : 0;
+}
+
 }  // namespace
 
 // --- Beside the event loop
@@ -35,7 +44,7 @@ void Bringer::Begin(Need need) {
     case Need::Kind::kBlocks:
       prepared_.pins.Release();
       all_for_reading_ = need.all_for_reading;
-      prepared_.pins = Pool().StartFetch(need.blocks, [this] { OnFetched(); });
+      BeginFetch(std::move(need.blocks));
       return;
     case Need::Kind::kGather:
       prepared_.pins.Release();
@@ -65,6 +74,18 @@ void Bringer::Begin(Need need) {
       Pool().WaitForRoom(need.room_bytes, this);
       return;
   }
+}
+
+void Bringer::BeginFetch(std::vector<BlockId> blocks) {
+  const uint64_t room_bytes = RoomBytesOf(blocks);
+  const Result<void> admitted = room_bytes == 0 ? Result<void>() : Pool().Admit(room_bytes);
+  if (admitted || admitted.code() != Code::kBusy) {
+    prepared_.pins = Pool().StartFetch(blocks, [this] { OnFetched(); });
+    return;
+  }
+  lacking_ = std::move(blocks);
+  waits_for_room_ = true;
+  Pool().WaitForRoom(room_bytes, this);
 }
 
 void Bringer::NoteRead(const Result<void>& read) {
@@ -100,6 +121,12 @@ void Bringer::OnContents() {
 
 void Bringer::OnRoom(Result<blocks::RoomGrant> outcome) {
   waits_for_room_ = false;
+  if (!lacking_.empty()) {
+    // Whoever only reads goes on without room, too; and fetches wait for others, who may want it.
+    if (outcome) outcome->Release();
+    prepared_.pins = Pool().StartFetch(std::exchange(lacking_, {}), [this] { OnFetched(); });
+    return;
+  }
   if (outcome) {
     prepared_.room = std::move(*outcome);
   } else {
@@ -118,6 +145,7 @@ bool Bringer::GiveWay() {
 
 void Bringer::Drop() {
   if (std::exchange(waits_for_room_, false)) Pool().Forget(this);
+  lacking_.clear();
   if (prepared_.gathered != nullptr) prepared_.gathered->Cancel();
   if (prepared_.built != nullptr) prepared_.built->Cancel();
   if (prepared_.contents != nullptr) prepared_.contents->Cancel();
@@ -146,6 +174,9 @@ void Bringer::BringNow(const Need& need, WaitCause cause) {
       return;
     case Need::Kind::kBlocks:
       GiveWay();
+      if (const uint64_t bytes = RoomBytesOf(need.blocks); bytes != 0 && !Pool().Admit(bytes)) {
+        static_cast<void>(Pool().AwaitRoom(bytes, WaitCause::kHardMark));
+      }
       prepared_.pins = Pool().FetchNow(need.blocks, cause);
       NoteRead(prepared_.pins.outcome());
       return;

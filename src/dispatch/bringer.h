@@ -48,6 +48,9 @@ class Bringer final : public blocks::RoomWaiter {
   void OnRoom(Result<blocks::RoomGrant> outcome) override;
 
  private:
+  /// Brings blocks; more than a portion of them, when there is room: they come on top of what is
+  /// hot.
+  void BeginFetch(std::vector<BlockId> blocks);
   void OnFetched();
   void OnGathered();
   void OnContents();
@@ -60,6 +63,7 @@ class Bringer final : public blocks::RoomWaiter {
 
   Prepared prepared_;
   std::function<void()> came_;
+  std::vector<BlockId> lacking_;  // Not asked for yet, for want of room.
   bool waits_for_room_ = false;
   bool all_for_reading_ = false;
 };

@@ -242,13 +242,7 @@ Result<void> LongJob::CopyNow(WaitCause cause) {
     pins_ = Pool().FetchNow(ids, cause);
     if (Result<void> read = pins_.outcome(); !read) return read.code();
   }
-  std::vector<std::byte> bytes;
-  for (const BlockCopy& copy : blocks) {
-    if (Result<void> read = Pool().CopyNow(copy.id, cause, &bytes); !read) return read.code();
-    FLASH_CHECK(bytes.size() == copy.to.size());
-    std::memcpy(copy.to.data(), bytes.data(), bytes.size());
-  }
-  return {};
+  return Pool().CopyNow(blocks, cause);
 }
 
 // --- Waiting on this thread

@@ -31,11 +31,7 @@ inline constexpr uint64_t kElementsAtOnce = 8192;
 /// Would a command that lacks this pin more than a portion?
 [[nodiscard]] bool IsMoreThanPortion(values::Missing* missing);
 
-/// A block whose bytes a work wants in memory of its own.
-struct BlockCopy {
-  BlockId id = 0;
-  MutableBytes to;  ///< As long as the block; lives as long as the work.
-};
+using blocks::BlockCopy;
 
 class LongWork {
  public:
@@ -67,7 +63,8 @@ class LongWork {
   /// moment at which it was made, whatever is done to them meanwhile, and changes nothing.
   [[nodiscard]] virtual bool is_apart() const { return false; }
 
-  /// Blocks, hot or cold, to be copied before the next step, no more than a portion of them.
+  /// Blocks, hot or cold, to be copied before the next step into memory that lives as long as the
+  /// work, no more than a portion of them.
   struct Copies {
     std::vector<BlockCopy> blocks;
     bool past_the_cache = false;  ///< Cold ones stay cold; else they become hot.

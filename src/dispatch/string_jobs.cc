@@ -143,31 +143,17 @@ GatherJob::Progress GatherJob::Step(uint64_t deadline_us) {
 
 Result<void> GatherJob::RunNow(WaitCause cause) {
   Strings& strings = server::TheStrings();
-  const uint64_t batch_bytes_max = server::DirectBytesMax();
-  std::vector<BlockId> missing;
+  std::vector<blocks::BlockCopy> copies;
   while (!AtEnd()) {
-    missing.clear();
-    const Cursor start = cursor_;
-    for (uint64_t bytes = 0; !AtEnd() && bytes < batch_bytes_max; Advance()) {
-      const StringValue value = items_[cursor_.item].value;
-      const BlockId id = strings.BlockAt(value, cursor_.block);
-      if (!Pool().IsHot(id)) missing.push_back(id);
-      bytes += strings.BlockBytes(value, cursor_.block);
-    }
-    const Cursor end = std::exchange(cursor_, start);
-    blocks::Fetch pins;
-    if (!missing.empty()) {
-      pins = Pool().FetchNow(missing, cause);
-      if (Result<void> read = pins.outcome(); !read) return read.code();
-    }
-    while (cursor_.item != end.item || cursor_.block != end.block) {
+    copies.clear();
+    for (uint64_t bytes = 0; !AtEnd() && bytes < kGatherWindowBytes; Advance()) {
       const Item& item = items_[cursor_.item];
-      const BlockId id = strings.BlockAt(item.value, cursor_.block);
-      if (!Pool().IsHot(id)) break;  // Left RAM while others came: another round.
-      const Bytes bytes = Pool().Read(id);
-      std::memcpy(item.bytes + cursor_.offset, bytes.data(), bytes.size());
-      Advance();
+      const uint32_t block_bytes = strings.BlockBytes(item.value, cursor_.block);
+      copies.push_back(
+          {strings.BlockAt(item.value, cursor_.block), {item.bytes + cursor_.offset, block_bytes}});
+      bytes += block_bytes;
     }
+    if (Result<void> read = Pool().CopyNow(copies, cause); !read) return read;
   }
   return {};
 }

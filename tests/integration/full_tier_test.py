@@ -201,3 +201,18 @@ def test_a_full_replica_keeps_up_and_takes_what_was_restored(server):
     replica.wait_for_offset_of(primary)
     assert waited_s(replica) - before < 5 * SLOWDOWN
     assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+
+
+@pytest.mark.parametrize("how", ["plain", "multi"])
+def test_cold_strings_that_take_much_of_the_cache_are_read_though_nothing_makes_room(server, how):
+    node = server(FULL)
+    values = {f"string:{n}": os.urandom(200_000) for n in range(6)}
+    for key, value in values.items():
+        node.call("FLASH.SET", key, value)
+        node.call("FLASH.DEBUG.DEMOTE", key)
+    fill(node)
+    before = waited_s(node)
+    for key in [*values] * 3:
+        with node.client.pipeline(transaction=how == "multi") as pipe:
+            assert pipe.execute_command("FLASH.GET", key).execute() == [values[key]]
+    assert waited_s(node) - before < 5 * SLOWDOWN

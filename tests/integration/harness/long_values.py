@@ -10,7 +10,8 @@ LARGE = 30_000
 SETTINGS = {"flash.cache-size-bytes": str(CACHE), "flash.capacity-bytes": "1gb",
             "flash.compression": "none"}
 COLD = ("list", "hash", "set", "lex", "large-list", "huge-list", "large-hash", "large-set",
-        "string")
+        "string", *(f"medium-string:{n}" for n in range(10)),
+        *(f"small-string:{n}" for n in range(12)))
 HOW = ("plain", "multi", "script")
 
 
@@ -35,6 +36,10 @@ def rows():
     yield "RPUSH", "huge-list", ["small", "x" * (40 << 20), "end"]
     yield "HSET", "large-hash", ["huge", "h" * (40 << 20)]
     yield "SET", "string", ["s" * (40 << 20)]
+    for n in range(10):
+        yield "SET", f"medium-string:{n}", [f"{n}:".ljust(CACHE // 4 - 10_000, "m")]
+    for n in range(12):
+        yield "SET", f"small-string:{n}", [f"{n}:".ljust(40_000, "n")]
 
 
 class Twins:
