@@ -38,6 +38,24 @@ def cold_list(node, key="l", count=2):
     chill(node, key)
 
 
+def test_a_client_with_subscriptions_waits_where_the_server_lets_modules_block_it(node):
+    """On servers from 8.1 on nothing that a module can do makes such a client wait."""
+    may_wait = tuple(map(int, node.info("server")["valkey_version"].split(".")[:2])) < (8, 1)
+    connection = Connection(node.port, resp3=True)
+    connection.send(("SUBSCRIBE", "channel"))
+    connection.send(("FLASH.BLPOP", "empty", "0.05"), ("FLASH.BZPOPMIN", "empty", "0.05"))
+    for reply in (connection.read(), connection.read()):
+        assert reply.is_null if may_wait else b"client with subscriptions wait" in reply.value
+    cold_list(node)
+    assert connection.must("FLASH.BLPOP", "empty", "l", 0) == [b"l", ELEMENT + b"0"]
+
+    # Nor could the native command wait in its place: no FLASH list serves it.
+    connection.send(("BLPOP", "empty", "0.3"))
+    wait_until(lambda: blocked_now(node) == 1, 20, "native BLPOP to wait")
+    assert node.call("FLASH.RPUSH", "empty", "x") == 1
+    assert connection.read().is_null
+
+
 # Time limits and other ends ----------------------------------------------------------------------
 
 @pytest.mark.parametrize("command", [["FLASH.BLPOP", "l"], ["FLASH.BRPOP", "l", "m"],
