@@ -23,7 +23,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
 from measures import (cache, cold, collection_memory, collection_speed,  # noqa: E402
-                      collection_stalls, durable, hot, io_backends, memory, snapshots, stalls)
+                      collection_stalls, durable, hot, io_backends, memory, snapshots, stalls,
+                      turns)
 from measures.tools import FAILED, NOT_BUILT, SHOWN, Bench, Row, has_command  # noqa: E402
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
@@ -35,7 +36,8 @@ GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
           "collections-10": collection_speed.group(10),
           "collections-1k": collection_speed.group(1_000),
           "collections-1m": collection_speed.group(1_000_000),
-          "collection-stalls": collection_stalls.measure}
+          "collection-stalls": collection_stalls.measure,
+          "turns": turns.measure}
 # Promises whose command does not exist yet, or that tests show instead of a measurement.
 LATER = [
     ("background work of FLASH.DRAIN: <= 2 ms a stretch", "FLASH.DRAIN"),
