@@ -1,7 +1,8 @@
 """Values that come in take no more RAM than the cache allows, however large they are.
 
 Loading, RESTORE, full synchronisation: a collection goes to flash leaf by leaf as it comes. The
-most hot bytes ever are in INFO, so nothing that happens between two looks escapes.
+most hot bytes ever are in INFO, so nothing that happens between two looks escapes. Thirteen times
+the cache; FLASH_LONG_MEMBERS=100000 makes it twenty times.
 """
 
 import os
@@ -12,6 +13,7 @@ import redis
 from conftest import wait_until
 
 CACHE = 1 << 20
+MEMBERS = int(os.environ.get("FLASH_LONG_MEMBERS", "60000"))  # About 13 MB.
 # A tenth above the bound, and what is promised before it is seen to be there: some leaves.
 BOUND = CACHE + CACHE // 10 + 100_000
 SMALL = {"flash.cache-size-bytes": str(CACHE), "flash.compression": "none",
@@ -38,7 +40,6 @@ def fill_zset(node, count):
 
 
 FILL = {"hash": fill_hash, "list": fill_list, "zset": fill_zset}
-COUNT = {"hash": 60_000, "list": 60_000, "zset": 60_000}  # About 13 MB each.
 
 
 def peak(node):
@@ -51,20 +52,20 @@ def peak_used(node):
 
 def check_reads(node):
     """The orders of the trees are right: elements are found, not only listed."""
-    for n in range(0, 60_000, 5_003):
+    for n in range(0, MEMBERS, 5_003):
         if node.call("EXISTS", "hash"):
             assert node.call("FLASH.HEXISTS", "hash", f"field:{n}") == 1
         if node.call("EXISTS", "zset"):
             member = f"m{n}" + "x" * 90
-            assert float(node.call("FLASH.ZSCORE", "zset", member)) == n * 7919 % 60_000
-            assert node.call("FLASH.ZRANK", "zset", member) == n * 7919 % 60_000
+            assert float(node.call("FLASH.ZSCORE", "zset", member)) == n * 7919 % MEMBERS
+            assert node.call("FLASH.ZRANK", "zset", member) == n * 7919 % MEMBERS
 
 
 @pytest.mark.parametrize("kind", FILL)
 def test_a_collection_larger_than_the_cache_loads_leaf_by_leaf(server, kind):
     empty = peak_used(server(SMALL))
     node = server(ROOMY)
-    FILL[kind](node, COUNT[kind])
+    FILL[kind](node, MEMBERS)
     digest = node.call("DEBUG", "DIGEST")
     node.call("SAVE")
     node.restart(SMALL, crash=True)
@@ -84,7 +85,7 @@ def test_a_collection_larger_than_the_cache_loads_leaf_by_leaf(server, kind):
 @pytest.mark.parametrize("kind", FILL)
 def test_restore_of_a_collection_larger_than_the_cache(server, kind):
     source, node = server(ROOMY), server(SMALL)
-    FILL[kind](source, COUNT[kind])
+    FILL[kind](source, MEMBERS)
     node.call("FLASH.HSET", "other", "field", "value")  # Hashes are keyed otherwise here.
     payload = source.call("DUMP", kind)
     node.call("RESTORE", kind, 0, payload)
@@ -97,7 +98,7 @@ def test_restore_of_a_collection_larger_than_the_cache(server, kind):
 def test_full_synchronisation_of_collections_larger_than_the_cache(server):
     primary, replica = server(ROOMY), server(SMALL)
     for kind, fill in FILL.items():
-        fill(primary, COUNT[kind])
+        fill(primary, MEMBERS)
     replica.replicate_from(primary)
     replica.wait_for_offset_of(primary)
     assert peak(replica) <= BOUND

@@ -1,8 +1,8 @@
 """Every write that may name more blocks than a portion, on cold collections larger than the cache.
 
 Plain, in a transaction and in a script; with the native command's reply and result, within the
-bound, and nobody is evicted. Six times the cache; FLASH_LONG_MEMBERS=100000 makes it twenty times,
-and takes half an hour.
+bound, and nobody is evicted. Six times the cache; FLASH_LONG_MEMBERS=100000 makes it twenty times
+and more, and takes ten minutes (release).
 """
 
 import os
