@@ -5,6 +5,7 @@
 // Thread: main thread, during load.
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/memory.h"
 #include "commands/admin.h"
@@ -92,12 +93,33 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
 }  // namespace
 }  // namespace flash
 
+namespace {
+
+/// major.minor.patch as MODULE LIST shows it: two digits each.
+constexpr int ModuleVersion(std::string_view text) {
+  int version = 0;
+  int part = 0;
+  for (const char c : text) {
+    if (c == '.') {
+      version = version * 100 + part;
+      part = 0;
+    } else {
+      part = part * 10 + (c - '0');
+    }
+  }
+  return version * 100 + part;
+}
+static_assert(ModuleVersion("1.20.3") == 12'003);
+
+}  // namespace
+
 extern "C" {
 
 __attribute__((visibility("default"))) int ValkeyModule_OnLoad(ValkeyModuleCtx* ctx,
                                                                ValkeyModuleString** argv,
                                                                int argc) {
-  if (ValkeyModule_Init(ctx, "flash", 1, VALKEYMODULE_APIVER_1) == VALKEYMODULE_ERR) {
+  if (ValkeyModule_Init(ctx, "flash", ModuleVersion(FLASH_VERSION), VALKEYMODULE_APIVER_1) ==
+      VALKEYMODULE_ERR) {
     return VALKEYMODULE_ERR;
   }
   const flash::Result<void> loaded = flash::Load(ctx, {argv, static_cast<size_t>(argc)});

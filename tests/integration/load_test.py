@@ -12,6 +12,16 @@ def test_module_is_listed_by_name(server):
     assert b"flash" in [module[b"name"] for module in modules]  # 9.x lists its own, too: lua.
 
 
+def test_the_version_is_the_same_everywhere(server):
+    node = server()
+    (listed,) = [module[b"ver"] for module in node.client.module_list()
+                 if module[b"name"] == b"flash"]
+    version = node.info("flash")["flash_version"]
+    major, minor, patch = map(int, version.split("."))
+    assert listed == major * 10_000 + minor * 100 + patch
+    assert f"valkey-flash {version} loaded" in node.log()
+
+
 def test_load_is_logged_once(server):
     assert server().log().count("valkey-flash ") == 1
 
