@@ -96,6 +96,29 @@ def test_what_works_from_timers_ends_with_the_log(server):
         assert held == f"{n}:".encode() + b"v" * 400
 
 
+@pytest.mark.parametrize("command", [
+    ("FLASH.DRAIN", "FORCE"), ("FLASH.ADOPT.SCAN", "0", "COUNT", "1000"),
+    ("FLASH.MIGRATE", "127.0.0.1", "1", "ours", "0", "10")])
+def test_transactions_and_scripts_change_no_key_of_many_either(server, command):
+    node, fault = start(server)
+    node.call("FLASH.SET", "ours", "value")
+    node.call("SET", "native", "value")
+    fault.begin("error")
+    with contextlib.suppress(redis.exceptions.RedisError):
+        node.connect().execute_command("FLASH.SET", "other", "value")
+    wait_until(lambda: node.connect().info("flash")["flash_wal_base"] == "failed")
+    pipe = node.connect().pipeline(transaction=True)
+    pipe.execute_command(*command)
+    replies = pipe.execute(raise_on_error=False)
+    with pytest.raises(redis.exceptions.ResponseError) as error:
+        node.connect().execute_command("EVAL", "return redis.call(unpack(ARGV))", 0, *command)
+    replies.append(error.value)
+    assert all("FLASHIO the log cannot be written" in str(reply) for reply in replies), replies
+    assert node.client.type("ours") == b"flashstr1"
+    assert node.client.type("native") == b"string"
+    fault.end()
+
+
 @FAILING
 def test_writes_go_on_by_themselves_once_a_new_log_has_its_base(server, kind):
     node, fault = start(server)
