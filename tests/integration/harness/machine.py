@@ -20,8 +20,8 @@ from pathlib import Path
 SYSTEMD = "/lib/systemd/systemd"
 START_SEC = 60
 
-# Runs as first process of the new namespaces and becomes systemd; $1 is a folder for the overlay.
-_BOOT = """set -e
+# Runs as first process of the new namespaces; $1 is a folder for the overlay.
+_MOUNTS = """set -e
 mount --make-rprivate /
 top=$1; shift
 mount -t tmpfs tmpfs "$top"
@@ -42,6 +42,9 @@ mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"; ln -s /proc/self/fd "$root/dev/fd"
+"""
+# And becomes systemd.
+_BOOT = _MOUNTS + """
 while [ $# -gt 0 ]; do mkdir -p "$root$2"; mount --bind "$1" "$root$2"; shift 2; done
 rm -rf "$root"/etc/systemd/system/*.wants "$root/etc/fstab"
 for unit in systemd-sysctl systemd-modules-load systemd-timesyncd; do
@@ -66,20 +69,25 @@ def _control_groups():
     return None
 
 
+def _refused(*command):
+    """What a command in namespaces of its own complains of; None if it succeeds."""
+    tried = subprocess.run(["unshare", *_NAMESPACES, "--fork", *command], capture_output=True,
+                           text=True, check=False)
+    return None if tried.returncode == 0 else tried.stderr.strip() or "refused"
+
+
 def namespaces_refused():
     """Why this process may not have namespaces of its own and mount in them; None if it may."""
-    tried = subprocess.run(["unshare", *_NAMESPACES, "--fork", "mount", "-t", "tmpfs", "tmpfs",
-                            "/mnt"], capture_output=True, text=True, check=False)
-    return None if tried.returncode == 0 else tried.stderr.strip()
+    return _refused("mount", "-t", "tmpfs", "tmpfs", "/mnt")
 
 
 def missing():
     """Why no machine can be made here; None if one can."""
     if not os.access(SYSTEMD, os.X_OK):
         return "systemd is not installed"
-    if _control_groups() is None:
-        return "no unified control groups"
-    return namespaces_refused()
+    if _control_groups() is None or not os.access(_control_groups(), os.W_OK):
+        return "no unified control groups to write to"
+    return namespaces_refused() or _refused("sh", "-c", _MOUNTS, "sh", "/mnt")
 
 
 class Machine:
