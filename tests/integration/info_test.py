@@ -1,8 +1,8 @@
 """INFO flash: one assertion per field that predicts its value from what the test did."""
 
+import concurrent.futures
 import os
 import re
-import threading
 
 import pytest
 import redis
@@ -449,11 +449,8 @@ def test_writers_that_wait_are_counted(raw):
         pipe.execute()
 
     def writers_have_waited():
-        writers = [threading.Thread(target=write, args=(i,)) for i in range(4)]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
+        with concurrent.futures.ThreadPoolExecutor() as writers:
+            list(writers.map(write, range(4)))
         return node.number("demotion_stall_events_total") > 0
 
     wait_until(writers_have_waited, what="a writer that waits")  # The drive may be quick once.
