@@ -99,13 +99,13 @@ run_other_servers() {
 }
 
 # run_sanitized_pytest: the integration tests with the library of the asan preset, without those
-# that are about amounts of data, or about programs of their own.
+# that are about amounts of data, about programs of their own, or many alike.
 run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
   local -a aside=()
   local part
   for part in flash_bench benchmarks sizer docs commands_page monitoring containers readme systemd \
-    hardening; do
+    hardening maxmemory strings_options crash io_backend; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
   run_pytest "$PWD/build/asan/pytest.xml" tests/integration -m 'not slow' "${aside[@]}"
