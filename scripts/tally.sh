@@ -8,12 +8,18 @@ tally_passed=0
 tally_skipped=0
 tally_unsteady=0
 
-# add_junit <file>: adds the counts of one report.
-add_junit() {
-  local counts passed skipped failed
+# count_junit <file>: the counts of one report, printed and as passed, skipped and failed.
+count_junit() {
+  local counts
   counts=$(/usr/bin/python3 scripts/junit_counts.py "$1")
   read -r passed skipped failed <<<"$counts"
   printf '   %s passed, %s skipped, %s failed\n' "$passed" "$skipped" "$failed"
+}
+
+# add_junit <file>: adds the counts of one report.
+add_junit() {
+  local passed skipped failed
+  count_junit "$1"
   if [ "$failed" -ne 0 ] || [ "$passed" -eq 0 ]; then return 1; fi
   tally_passed=$((tally_passed + passed))
   tally_skipped=$((tally_skipped + skipped))
@@ -55,10 +61,8 @@ run_pytest() {
     add_junit "$report"
     return
   fi
-  local counts passed skipped failed
-  counts=$(/usr/bin/python3 scripts/junit_counts.py "$report")
-  read -r passed skipped failed <<<"$counts"
-  printf '   %s passed, %s skipped, %s failed\n' "$passed" "$skipped" "$failed"
+  local passed skipped failed
+  count_junit "$report"
   if [ "$failed" -gt "$unsteady_max" ]; then return 1; fi
   printf '== those that failed, again, one by one\n'
   "${command[@]}" --last-failed -n 0 --junit-xml="$report.again"

@@ -46,17 +46,6 @@ check() {
   printf '  %s\n' "$what"
 }
 
-need_packages() {
-  local -a missing=()
-  local name
-  for name in "$@"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] ||
-      missing+=("$name")
-  done
-  [ "${#missing[@]}" -eq 0 ] ||
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}"
-}
-
 # A Debian with the server of this machine, as the image localhost/base.
 make_base() {
   local codename library

@@ -3,8 +3,9 @@
 One colour a side, the same everywhere; readable on a light and on a dark page.
 """
 
-import math
 from xml.sax.saxutils import escape
+
+from harness.plot import Plot, rounded_up
 
 COLOURS = {"flash": "#d9480f", "native": "#1971c2"}
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 280, 80, 40, 50
@@ -21,37 +22,29 @@ def _frame(title, sides, body):
             f'{legend}{body}</svg>\n')
 
 
-def _rounded(most):
-    """The next of 1, 2, 4, 6, 8 and 10 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(most)) if most > 0 else 1
-    return next((power * step for step in (1, 2, 4, 6, 8) if power * step >= most), power * 10)
+def _plot(most):
+    return Plot(LEFT, TOP, WIDTH - 20, HEIGHT - BOTTOM, rounded_up(most))
 
 
-def _axis(most):
-    """Four steps of the left axis, and the height of a value in points above the lower edge."""
-    room = HEIGHT - BOTTOM - TOP
-    body = ""
-    for step in range(5):
-        y = HEIGHT - BOTTOM - room * step / 4
-        number = most * step / 4
-        text = f"{number:,.0f}" if most >= 10 else f"{number:.2f}"
-        body += (f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ccc"/>'
-                 f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-    return body, lambda value: room * value / most
+def _grid(plot):
+    digits = 0 if plot.highest >= 10 else 2
+    return plot.grid(lambda value: f"{value:,.{digits}f}", "#ccc")
 
 
 def bars(title, names, sides):
     """`sides`: side -> one value for each of `names`."""
     most = max((value for values in sides.values() for value in values), default=0) or 1
-    body, height = _axis(_rounded(most))
+    plot = _plot(most)
+    body = _grid(plot)
     sides = {side: values for side, values in sides.items() if values}
     each = (WIDTH - LEFT - 20) / len(names)
     width = each * 0.8 / max(1, len(sides))
     for s, (side, values) in enumerate(sides.items()):
         for i, value in enumerate(values):
             x = LEFT + each * (i + 0.1) + width * s
-            body += (f'<rect x="{x:.1f}" y="{HEIGHT - BOTTOM - height(value):.1f}" '
-                     f'width="{width:.1f}" height="{height(value):.1f}" fill="{COLOURS[side]}"/>')
+            y = plot.y(value)
+            body += (f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+                     f'height="{plot.bottom - y:.1f}" fill="{COLOURS[side]}"/>')
     for i, name in enumerate(names):
         body += (f'<text x="{LEFT + each * (i + 0.5):.1f}" y="{HEIGHT - 18}" '
                  f'text-anchor="middle">{escape(name)}</text>')
@@ -63,10 +56,9 @@ def lines(title, sides):
     points = [point for series in sides.values() for point in series]
     most = max((value for _, value in points), default=0) or 1
     last = max((second for second, _ in points), default=0) or 1
-    body, height = _axis(_rounded(most))
+    plot = _plot(most)
+    body = _grid(plot)
     for side, series in sides.items():
-        path = " ".join(f"{LEFT + (WIDTH - LEFT - 20) * second / last:.1f},"
-                        f"{HEIGHT - BOTTOM - height(value):.1f}" for second, value in series)
-        body += f'<polyline points="{path}" fill="none" stroke="{COLOURS[side]}" stroke-width="2"/>'
+        body += plot.line([(second / last, value) for second, value in series], COLOURS[side], 2)
     body += f'<text x="{WIDTH - 20}" y="{HEIGHT - 18}" text-anchor="end">{last:.0f} s</text>'
     return _frame(title, sides, body)

@@ -9,9 +9,9 @@
 
 #include "dispatch/context.h"
 #include "durability/test_switches.h"
-#include "server/engine.h"
 #include "types/last_copy.h"
 #include "types/native_form.h"
+#include "types/save_support.h"
 #include "types/type_registry.h"
 #include "vk/call_reply.h"
 #include "vk/key.h"
@@ -81,9 +81,9 @@ std::optional<uint64_t> ExpiryOf(ValkeyModuleCtx* ctx, ValkeyModuleString* name)
 
 void OnRestored(ValkeyModuleCtx* ctx, ValkeyModuleString* name, uint64_t expiry) {
   // DUMP cannot fail: of what cannot be read it makes a payload that nobody can load.
-  const uint64_t unreadable_before = server::Engine::Get().counters().flashio_errors;
+  const uint64_t failed_before = types::FailedSaves();
   const vk::CallReply dump(ValkeyModule_Call(ctx, "DUMP", "s", name));
-  if (server::Engine::Get().counters().flashio_errors != unreadable_before) {
+  if (types::FailedSaves() != failed_before) {
     return State().journal->Miss(ctx, "a restored key could not be read from flash");
   }
   if (dump.type() != VALKEYMODULE_REPLY_STRING) {

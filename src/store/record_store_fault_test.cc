@@ -156,23 +156,37 @@ TEST(RecordStoreFault, ALostWriteIsCorruptAndQuarantined) {
   bench.CheckAccounts();
 }
 
-TEST(RecordStoreFault, AVictimThatCannotBeReadWaitsThenIsQuarantined) {
-  Bench bench({});
+/// Segments full of records of which some are dead, so that a pass looks at each segment.
+void FillForPass(Bench& bench) {
   PutChunks(bench, 20);
   bench.store->Flush();
   ASSERT_TRUE(bench.Settle());
+  for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
+}
+
+void ReadsFail(Bench& bench, uint64_t offset, uint64_t bytes) {
   bench.injector->Script({.fault = Fault::kError,
                           .op = Op::kRead,
-                          .offset_from = 64 * kKiB,
-                          .offset_to = 2 * 64 * kKiB,
+                          .offset_from = offset,
+                          .offset_to = offset + bytes,
                           .times = ~uint64_t{0}});
-  for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
+}
+
+void RunPass(Bench& bench) {
+  const uint64_t done = bench.store->passes_done();
   bench.store->RequestCompaction();
-  for (int i = 0; i < 1000 && bench.store->passes_done() == 0; ++i) {
+  for (int i = 0; i < 1000 && bench.store->passes_done() == done; ++i) {
     bench.clock.Advance(100'000);
     bench.Turn();
   }
-  EXPECT_EQ(bench.store->passes_done(), 1u);
+  EXPECT_EQ(bench.store->passes_done(), done + 1);
+}
+
+TEST(RecordStoreFault, AVictimThatCannotBeReadWaitsThenIsQuarantined) {
+  Bench bench({});
+  FillForPass(bench);
+  ReadsFail(bench, 64 * kKiB, 64 * kKiB);
+  RunPass(bench);
   EXPECT_GE(bench.store->stats().compaction_read_errors, 3u);
   EXPECT_EQ(bench.store->stats().segments_bad, 1u);
   bench.CheckAccounts();
@@ -182,26 +196,9 @@ TEST(RecordStoreFault, AnUnreadablePageCostsOnlyTheRecordsInIt) {
   for (const uint64_t page : {0, 17, 64, 127}) {
     SCOPED_TRACE(page);
     Bench bench({});
-    PutChunks(bench, 20);
-    bench.store->Flush();
-    ASSERT_TRUE(bench.Settle());
-    const uint64_t bad_from = 2 * 64 * kKiB + page * 512;
-    bench.injector->Script({.fault = Fault::kError,
-                            .op = Op::kRead,
-                            .offset_from = bad_from,
-                            .offset_to = bad_from + 512,
-                            .times = ~uint64_t{0}});
-    for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
-    const auto pass = [&bench] {
-      const uint64_t done = bench.store->passes_done();
-      bench.store->RequestCompaction();
-      for (int i = 0; i < 1000 && bench.store->passes_done() == done; ++i) {
-        bench.clock.Advance(100'000);
-        bench.Turn();
-      }
-      EXPECT_EQ(bench.store->passes_done(), done + 1);
-    };
-    pass();
+    FillForPass(bench);
+    ReadsFail(bench, 2 * 64 * kKiB + page * 512, 512);
+    RunPass(bench);
     EXPECT_EQ(bench.store->stats().unreadable_pages, 1u);
     EXPECT_EQ(bench.store->stats().segments_bad, 1u);
     std::vector<BlockId> there;
@@ -215,10 +212,10 @@ TEST(RecordStoreFault, AnUnreadablePageCostsOnlyTheRecordsInIt) {
     // Tried again after an hour, not before.
     const uint64_t errors = bench.store->stats().compaction_read_errors;
     bench.owner.Forget(2);
-    pass();
+    RunPass(bench);
     EXPECT_EQ(bench.store->stats().compaction_read_errors, errors);
     bench.clock.Advance(3'600'000'000);
-    pass();
+    RunPass(bench);
     EXPECT_GT(bench.store->stats().compaction_read_errors, errors);
     EXPECT_EQ(bench.store->stats().segments_bad, 1u);
 
@@ -232,24 +229,9 @@ TEST(RecordStoreFault, AnUnreadablePageCostsOnlyTheRecordsInIt) {
 
 TEST(RecordStoreFault, ASegmentFullOfUnreadablePagesIsGivenUp) {
   Bench bench({});
-  PutChunks(bench, 20);
-  bench.store->Flush();
-  ASSERT_TRUE(bench.Settle());
-  for (uint64_t page = 0; page < 128; page += 2) {
-    const uint64_t bad_from = 64 * kKiB + page * 512;
-    bench.injector->Script({.fault = Fault::kError,
-                            .op = Op::kRead,
-                            .offset_from = bad_from,
-                            .offset_to = bad_from + 512,
-                            .times = ~uint64_t{0}});
-  }
-  for (BlockId id = 1; id <= 600; id += 20) bench.owner.Forget(id);
-  bench.store->RequestCompaction();
-  for (int i = 0; i < 1000 && bench.store->passes_done() == 0; ++i) {
-    bench.clock.Advance(100'000);
-    bench.Turn();
-  }
-  EXPECT_EQ(bench.store->passes_done(), 1u);
+  FillForPass(bench);
+  for (uint64_t page = 0; page < 128; page += 2) ReadsFail(bench, 64 * kKiB + page * 512, 512);
+  RunPass(bench);
   EXPECT_EQ(bench.store->stats().unreadable_pages, 17u);
   EXPECT_EQ(bench.store->stats().segments_bad, 1u);
   bench.CheckAccounts();

@@ -28,6 +28,7 @@ struct SaveState {
   std::optional<uint64_t> migration_hints;
   bool synchronous_save = false;  // SAVE, DEBUG RELOAD or the save at shutdown.
   std::optional<Error> failure;   // Of that one: no use to go on reading.
+  uint64_t failures = 0;          // Of all in this process.
 };
 constinit SaveState state;
 
@@ -157,12 +158,15 @@ Result<void> ForEachPieceForSave(std::span<const BlockId> ids,
   return {};
 }
 
+uint64_t FailedSaves() { return state.failures; }
+
 void FailSave(const Error& why) {
   vk::LogWarning(std::string("a value could not be read from flash while saving (") +
                  ReasonOf(why) + "): the save fails, the last good file stays");
   RemoveTemporaryFiles();
   if (InForkedChild()) _exit(1);
   if (state.synchronous_save) state.failure = why;
+  ++state.failures;
   ++server::Engine::Get().counters().flashio_errors;
 }
 

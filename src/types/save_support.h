@@ -74,5 +74,7 @@ class MigrationDump {
 /// the server: logs and removes the temporary file of a SAVE; the caller then writes a mark that no
 /// loader accepts. Fork-safe.
 void FailSave(const Error& why);
+/// How often that has come about in this process: DUMP does not tell.
+[[nodiscard]] uint64_t FailedSaves();
 
 }  // namespace flash::types

@@ -31,6 +31,16 @@ def end_of(process):
     return process.returncode, out, err
 
 
+def dies_under_load(node, *args):
+    """The server is gone in the middle: the status says so, and there is a report of before."""
+    process = start(node, *args, "--keys", 100, "--duration", "1h", "--quiet")
+    wait_until(lambda: node.info("stats")["total_commands_processed"] > 2000, 20, "the load")
+    node.kill()
+    status, out, _ = end_of(process)
+    assert status == 3
+    assert "ended early" in out
+
+
 def figures(node, tmp_path, *args, status=0, duration="2s"):
     """The JSON report of one run."""
     file = tmp_path / "report.json"
@@ -129,12 +139,7 @@ def test_ctrl_c_gives_a_report_and_takes_the_keys_away(small):
 
 
 def test_a_server_that_dies_gives_a_report_of_what_was_before(small):
-    process = start(small, "--keys", 100, "--duration", "1h", "--quiet")
-    wait_until(lambda: small.info("stats")["total_commands_processed"] > 2000, 20, "the load")
-    small.kill()
-    status, out, _ = end_of(process)
-    assert status == 3
-    assert "ended early" in out
+    dies_under_load(small)
 
 
 def test_keys_can_be_kept_and_used_again(small, tmp_path):
@@ -219,12 +224,7 @@ def test_certificates_are_checked(encrypted, tmp_path):
 
 
 def test_a_server_with_tls_that_dies_gives_a_report_of_what_was_before(encrypted):
-    process = start(encrypted, *encrypted.trusted, "--keys", 100, "--duration", "1h", "--quiet")
-    wait_until(lambda: encrypted.info("stats")["total_commands_processed"] > 2000, 20, "the load")
-    encrypted.kill()
-    status, out, _ = end_of(process)
-    assert status == 3
-    assert "ended early" in out
+    dies_under_load(encrypted, *encrypted.trusted)
 
 
 def test_a_cluster_gets_every_key_where_it_belongs(server, tmp_path):

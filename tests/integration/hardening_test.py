@@ -4,7 +4,6 @@ Under systemd, with a real unit's protections: systemd_test.py.
 """
 
 import os
-import random
 import shutil
 import tempfile
 import time
@@ -15,21 +14,11 @@ import pytest
 from conftest import LOGGED, MODULE, PATIENT, Server, wait_until
 from harness.launcher import launched
 from harness.machine import namespaces_refused
+from harness.noise import expect_every_value, value
 
 MIB = 1 << 20
-KEYS, VALUE_BYTES = 1000, 4000
+KEYS = 1000
 NOBODY = 65534
-
-
-def value(i):
-    return random.Random(i).randbytes(VALUE_BYTES)
-
-
-def expect_every_value(node):
-    pipe = node.client.pipeline(transaction=False)
-    for i in range(KEYS):
-        pipe.execute_command("FLASH.GET", f"key{i}")
-    assert pipe.execute() == [value(i) for i in range(KEYS)]
 
 
 def expect_works(node):
@@ -39,14 +28,14 @@ def expect_works(node):
         pipe.execute_command("FLASH.SET", f"key{i}", value(i))
         pipe.execute_command("FLASH.ZADD", "set", i, f"member{i}".ljust(1000, "."))
     pipe.execute()
-    expect_every_value(node)
+    expect_every_value(node.client, KEYS)
     assert node.info("flash")["flash_cache_misses"] > 0
     node.restart(crash=True)
-    expect_every_value(node)
+    expect_every_value(node.client, KEYS)
     wait_until(lambda: not node.info("persistence")["rdb_bgsave_in_progress"], 60, "its own save")
     node.save_in_background()
     node.restart()
-    expect_every_value(node)
+    expect_every_value(node.client, KEYS)
     assert node.call("FLASH.ZCARD", "set") == KEYS
 
 

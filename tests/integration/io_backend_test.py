@@ -6,7 +6,6 @@ call is tested closer to it, in src/io/tier_devices_test.cc.
 """
 
 import os
-import random
 import re
 import subprocess
 import sys
@@ -17,10 +16,10 @@ import redis
 
 from conftest import StartError
 from harness.launcher import launched
+from harness.noise import expect_every_value, value
 
 KIB = 1 << 10
 VALUES = 3000
-VALUE_BYTES = 4000
 FORBIDDEN = "--deny-io-uring="
 SLICE = ("strings_parked_test.py", "strings_large_test.py", "strings_persistence_test.py",
          "collections_test.py", "snapshots_test.py", "block_reads_test.py", "bad_days_test.py")
@@ -47,17 +46,6 @@ def started(server, option=None, **others):
     return node.start()
 
 
-def value(i):
-    return random.Random(i).randbytes(VALUE_BYTES)  # What compresses would stay in write buffers.
-
-
-def expect_every_value(node):
-    pipe = node.client.pipeline(transaction=False)
-    for i in range(VALUES):
-        pipe.execute_command("FLASH.GET", f"key{i}")
-    assert pipe.execute() == [value(i) for i in range(VALUES)]
-
-
 def expect_works(node):
     """Fills several times the cache, reads all, alone and many at once, saves and loads it."""
     pipe = node.client.pipeline(transaction=False)
@@ -66,13 +54,13 @@ def expect_works(node):
     pipe.execute()
     for i in range(0, VALUES, 10):
         assert node.call("FLASH.GET", f"key{i}") == value(i)
-    expect_every_value(node)
+    expect_every_value(node.client, VALUES)
     info = node.info("flash")
     assert info["flash_cache_misses"] > VALUES // 2
     assert info["flash_device_reads"] > 0 and info["flash_device_writes"] > 0
     node.save_in_background()
     node.restart()
-    expect_every_value(node)
+    expect_every_value(node.client, VALUES)
     node.call("SAVE")
     assert node.info("flash")["flash_read_errors"] == 0
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 import redis
@@ -48,17 +49,8 @@ def test_writes_go_on_while_a_snapshot_takes_long(server):
 
 
 def child_of(node):
-    numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    (child,) = [number for number in numbers if parent(number) == node.pid]
-    return child
-
-
-def parent(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            return int(stat.read().rsplit(")", 1)[1].split()[1])
-    except OSError:
-        return 0
+    (child,) = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
+    return int(child)
 
 
 def test_writes_are_refused_at_twice_the_size_when_snapshots_fail(server):

@@ -5,7 +5,6 @@ filter kills for a system call that it does not name, so a server that lives has
 """
 
 import os
-import random
 import re
 import shutil
 import sys
@@ -16,11 +15,12 @@ import redis
 
 from conftest import MODULE, ROOT, wait_until
 from harness import machine as machines
+from harness.noise import expect_every_value, value
 
 UNIT = "valkey-server"
 UNIT_FILE = Path("/lib/systemd/system/valkey-server.service")
 LIBRARY = "/usr/lib/valkey/libvalkey_flash.so"
-KEYS, VALUE_BYTES = 1500, 4000
+KEYS = 1500
 OURS = ("StateDirectory", "StateDirectoryMode", "LimitMEMLOCK", "LimitMEMLOCKSoft",
         "SystemCallFilter", "TimeoutStopUSec", "TimeoutAbortUSec")
 CONSEQUENCES = ("After", "Requires", "RequiresMountsFor", "CanClean", "DropInPaths")
@@ -72,17 +72,6 @@ def connect(machine, socket):
     return redis.Redis(unix_socket_path=str(machine.path(socket)), socket_timeout=120)
 
 
-def value(i):
-    return random.Random(i).randbytes(VALUE_BYTES)
-
-
-def expect_every_value(client):
-    pipe = client.pipeline(transaction=False)
-    for i in range(KEYS):
-        pipe.execute_command("FLASH.GET", f"key{i}")
-    assert pipe.execute() == [value(i) for i in range(KEYS)]
-
-
 def expect_works(machine, unit, socket):
     """All kinds of work by one process, a restart, and an end in good order."""
     client = connect(machine, socket)
@@ -93,7 +82,7 @@ def expect_works(machine, unit, socket):
         pipe.execute_command("FLASH.HSET", "hash", f"field{i}", value(i)[:500])
         pipe.execute_command("FLASH.ZADD", "set", i, f"member{i}".ljust(300, "."))
     pipe.execute()
-    expect_every_value(client)
+    expect_every_value(client, KEYS)
     for key, length in (("list", "LLEN"), ("hash", "HLEN"), ("set", "ZCARD")):
         assert client.execute_command("FLASH.DEBUG.DEMOTE", key) in (b"OK", b"ALREADY_COLD")
         assert client.execute_command(f"FLASH.{length}", key) == KEYS
@@ -120,7 +109,7 @@ def expect_works(machine, unit, socket):
     assert (after["Result"], after["ActiveState"]) == ("success", "active")
     client = connect(machine, socket)
     wait_until(lambda: client.ping(), 30, "the server")
-    expect_every_value(client)
+    expect_every_value(client, KEYS)
     assert client.execute_command("FLASH.GET", "after") == b"appendonly"
     machine.must("systemctl", "stop", unit)
     assert machine.unit(unit, "Result")["Result"] == "success"

@@ -33,20 +33,13 @@ double FigureOf(const std::string& info, const std::string& name) {
 }
 
 Result<std::unique_ptr<Control>> Control::Open(const Target& target) {
-  Transport::Options options = target.access().transport;
-  options.timeout_ms = kTimeoutMs;
+  Access access = target.access();
+  access.transport.timeout_ms = kTimeoutMs;
   std::unique_ptr<Control> control(new Control(target));  // raw new: private constructor
   for (const Endpoint& node : target.nodes()) {
-    auto transport = Transport::Connect(node, options);
-    if (!transport) return transport.error();
-    auto& client = control->clients_.emplace_back(MakeClient(std::move(transport).Take()));
-    for (const Command& command : target.access().Greeting()) {
-      const auto reply = client->Call(command);
-      if (!reply) return reply.error();
-      if (reply->IsError()) {
-        return Error{Code::kUnsupported, command.front() + " was refused: " + reply->text};
-      }
-    }
+    auto client = OpenClient(node, access);
+    if (!client) return client.error();
+    control->clients_.push_back(std::move(client).Take());
   }
   return control;
 }

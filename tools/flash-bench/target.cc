@@ -25,26 +25,32 @@ std::vector<Command> Access::Greeting() const {
   return commands;
 }
 
-Target::Target(const Url& url, const Transport::Options& transport)
-    : access_{url.user, url.password, url.database.value_or(0), transport}, nodes_{url.endpoint} {
-  access_.transport.tls = url.tls;
-}
-
-Result<void> Target::Find() {
-  auto transport = Transport::Connect(named(), access_.transport);
+Result<std::unique_ptr<Client>> OpenClient(const Endpoint& endpoint, const Access& access) {
+  auto transport = Transport::Connect(endpoint, access.transport);
   if (!transport) return transport.error();
-  const auto client = MakeClient(std::move(transport).Take());
-  for (const Command& command : access_.Greeting()) {
+  auto client = MakeClient(std::move(transport).Take());
+  for (const Command& command : access.Greeting()) {
     const auto reply = client->Call(command);
     if (!reply) return reply.error();
     if (reply->IsError()) {
       return Error{Code::kUnsupported, command.front() + " was refused: " + reply->text};
     }
   }
-  const auto info = client->Call({"INFO", "cluster"});
+  return client;
+}
+
+Target::Target(const Url& url, const Transport::Options& transport)
+    : access_{url.user, url.password, url.database.value_or(0), transport}, nodes_{url.endpoint} {
+  access_.transport.tls = url.tls;
+}
+
+Result<void> Target::Find() {
+  const auto client = OpenClient(named(), access_);
+  if (!client) return client.error();
+  const auto info = (*client)->Call({"INFO", "cluster"});
   if (!info) return info.error();
   if (info->text.find("cluster_enabled:1") == std::string::npos) return {};
-  return TakeSlots(*client);
+  return TakeSlots(**client);
 }
 
 Result<void> Target::TakeSlots(Client& client) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,11 @@ struct Access {
   /// What is sent on a connection before anything else.
   [[nodiscard]] std::vector<Command> Greeting() const;
 };
+
+/// A connection that waits for its replies, with everything said that comes before the load.
+/// Errors: of the connection; kUnsupported (the password or the database refused).
+[[nodiscard]] Result<std::unique_ptr<Client>> OpenClient(const Endpoint& endpoint,
+                                                         const Access& access);
 
 class Target {
  public:

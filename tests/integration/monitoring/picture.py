@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from harness.plot import Plot, rounded_up
+
 UNIT_WIDTH, UNIT_HEIGHT, COLUMNS = 60, 30, 24
 COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0",
            "#508642", "#cca300", "#447ebc", "#c15c17"]
@@ -46,37 +48,23 @@ def legend_of(target, labels):
     return text
 
 
-def rounded_up(value, base):
-    if value <= 0:
-        return 1
-    power = base ** math.floor(math.log(value, base))
-    return next(step * power for step in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-                if step * power >= value) if base == 1024 else next(
-                    step * power for step in (1, 2, 4, 8, 10) if step * power >= value)
-
-
 def chart(lines, unit, width, height, seconds, from_start=False):
     """SVG of [(legend, [(time, value)])]; times end now, or are marked from their start."""
     left, bottom = 62, 16
-    highest = rounded_up(max((v for _, points in lines for _, v in points), default=1),
-                         1024 if unit == "bytes" else 10)
+    base, steps = (1024, (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)) if unit == "bytes" else (
+        10, (1, 2, 4, 8))
+    highest = rounded_up(max((v for _, points in lines for _, v in points), default=1), base, steps)
+    plot = Plot(left, 5, width, height - bottom, highest)
     last = max((t for _, points in lines for t, _ in points), default=0)
-    out = [f'<svg width="{width}" height="{height}">']
-    for i in range(5):
-        y = 5 + (height - bottom - 5) * (1 - i / 4)
-        out.append(f'<line x1="{left}" x2="{width}" y1="{y}" y2="{y}" stroke="#2c3235"/>'
-                   f'<text x="{left - 4}" y="{y + 3}" text-anchor="end">'
-                   f'{shown(highest * i / 4, unit)}</text>')
+    out = [f'<svg width="{width}" height="{height}">',
+           plot.grid(lambda value: shown(value, unit), "#2c3235")]
     for i in range(1, 5):
         x = left + (width - left) * i / 5
         mark = f"{round(seconds * i / 5)} s" if from_start else f"−{round(seconds * (1 - i / 5))} s"
         out.append(f'<text x="{x}" y="{height - 2}" text-anchor="middle">{mark}</text>')
     for number, (_, points) in enumerate(lines):
-        spots = " ".join(
-            f"{left + (width - left) * (1 - (last - t) / seconds):.1f},"
-            f"{5 + (height - bottom - 5) * (1 - min(1, v / highest)):.1f}" for t, v in points)
-        out.append(f'<polyline fill="none" stroke="{COLOURS[number % len(COLOURS)]}" '
-                   f'stroke-width="1.5" points="{spots}"/>')
+        out.append(plot.line([(1 - (last - t) / seconds, v) for t, v in points],
+                             COLOURS[number % len(COLOURS)], 1.5))
     return "".join(out) + "</svg>"
 
 

@@ -97,6 +97,16 @@ def renaming(source, target):
     return Operation([source, target], ("RENAME", source.name, target.name), b"OK", apply)
 
 
+def adding(key, command, named, words):
+    """HSET or ZADD: `named` joins the key's dict; the reply counts the names that are new."""
+    before = key.value or {}
+
+    def apply():
+        key.value = {**(key.value or {}), **named}
+    return Operation([key], (command, key.name, *words),
+                     sum(name not in before for name in named), apply)
+
+
 class String:
     EMPTY = None
 
@@ -143,13 +153,7 @@ class Hash:
         fields = {Hash.field(key, random) for _ in range(random.randint(1, most))}
         pieces = {field: (key.name, fresh(), size_of(random, ELEMENT_SIZES)) for field in fields}
         words = [word for field, piece in pieces.items() for word in (field, content(piece))]
-        before = key.value or {}
-
-        def apply():
-            key.value = key.value or {}
-            key.value.update(pieces)
-        return Operation([key], ("FLASH.HSET", key.name, *words),
-                         sum(field not in before for field in fields), apply)
+        return adding(key, "FLASH.HSET", pieces, words)
 
     @staticmethod
     def change(key, random):
@@ -258,16 +262,10 @@ class SortedSet:
 
     @staticmethod
     def adding(key, random, most):
-        before = key.value or {}
         members = {SortedSet.member(key, random): random.randrange(100_000)
                    for _ in range(random.randint(1, most))}
         words = [word for member, score in members.items() for word in (score, member)]
-
-        def apply():
-            key.value = key.value or {}
-            key.value.update(members)
-        return Operation([key], ("FLASH.ZADD", key.name, *words),
-                         sum(member not in before for member in members), apply)
+        return adding(key, "FLASH.ZADD", members, words)
 
     @staticmethod
     def change(key, random):
