@@ -13,7 +13,9 @@ MIB = 1 << 20
 SLACK = {"rss_bytes": (0.15, 8 * MIB), "used_memory_bytes": (0.15, 6 * MIB),
          "unexplained_bytes": (0.15, 1 * MIB), "descriptors": (0.0, 6), "threads": (0.0, 8)}
 SAMPLES_MIN = 9  # Of a life that is compared with itself.
-NEED_SAMPLES = ("rss_bytes", "used_memory_bytes")  # They swing with the cache: few say nothing.
+# These swing with the cache, and rise while a life begins: few samples say nothing of them.
+MANY_SAMPLES_MIN = 30
+NEED_SAMPLES = ("rss_bytes", "used_memory_bytes", "unexplained_bytes")
 # What the module's figures leave open: the server's part of a key, inner nodes, and buffers.
 # Arguments and replies of some MB come and go beside that: so the level counts, not each sample.
 UNEXPLAINED_SHARE, UNEXPLAINED_KEY_BYTES, UNEXPLAINED_BYTES = 0.1, 150, 3 * MIB
@@ -43,13 +45,14 @@ def trends(rows):
     complaints = []
     lives = lives_of(rows)
     for field in SLACK:
+        least = MANY_SAMPLES_MIN if field in NEED_SAMPLES else SAMPLES_MIN
         for life in lives:
             third = len(life) // 3
-            if len(life) >= SAMPLES_MIN:
+            if len(life) >= least:
                 complaints += rise(field, level(life[third:-third], field),
                                    level(life[-third:], field), f"in life {life[0]['life']}")
         ends = [level(life[len(life) // 2:], field) for life in lives]
-        enough = field not in NEED_SAMPLES or min(map(len, lives)) >= SAMPLES_MIN
+        enough = field not in NEED_SAMPLES or min(map(len, lives)) >= least
         if len(ends) >= 2 and enough:
             half = len(ends) // 2
             complaints += rise(field, max(ends[:half]), statistics.median(ends[half:]),
