@@ -38,6 +38,8 @@ using server::Engine;
 using server::SyncPolicy;
 
 constexpr uint64_t kLookPeriodUs = 100'000;
+/// And whenever so much of flash.wal-max-bytes (1 / n) was written: its limits are met that well.
+constexpr uint64_t kLookDivisor = 16;
 constexpr uint64_t kRetryPeriodUs = 1'000'000;
 
 constexpr const char* kLogFailed =
@@ -74,6 +76,7 @@ struct Keeper {
   bool save_failed = false;  // The last one that was asked for.
   uint64_t changes = 0;      // By commands of ours.
   uint64_t looked_us = 0;
+  uint64_t looked_bytes = 0;  // Journal::bytes_taken then.
   uint64_t tried_us = 0;
   uint64_t saved_us = 0;
   std::vector<std::string_view> texts;
@@ -297,8 +300,11 @@ void EndTurn(ValkeyModuleCtx* ctx) {
   const uint64_t now_us = NowUs();
   const bool in_trouble = keeper->journal.failed() || keeper->journal.short_of_room();
   if (in_trouble) dispatch::RefuseWrites(RefusalNow());
-  if (now_us - keeper->looked_us < kLookPeriodUs) return;
+  const uint64_t taken = keeper->journal.bytes_taken();
+  const bool grew = taken - keeper->looked_bytes >= Settings().wal_max_bytes / kLookDivisor;
+  if (!grew && now_us - keeper->looked_us < kLookPeriodUs) return;
   keeper->looked_us = now_us;
+  keeper->looked_bytes = taken;
   Look(ctx, now_us);
 }
 

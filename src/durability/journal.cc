@@ -126,6 +126,7 @@ void Journal::Write(const Effect& effect) {
   drained_ = false;
   const uint64_t bytes = EncodedBytes(effect);
   added_bytes_ += bytes;
+  bytes_taken_ += bytes;
   if (added_bytes_ > kRoomBytes / 2) AskForRoom(bytes);
   if (bytes <= kGatheredBytesMax) {
     scratch_.resize(kGatheredBytesMax);

@@ -42,6 +42,8 @@ class Journal {
   [[nodiscard]] Result<void> Begin(const Origin& origin);
   /// Effects are taken.
   [[nodiscard]] bool taking() const { return taking_; }
+  /// Of all effects so far.
+  [[nodiscard]] uint64_t bytes_taken() const { return bytes_taken_; }
 
   /// Whether commits are waited for; and replies held back by the server until then.
   void SetSync(bool always, log::SyncMode mode, bool replies_wait);
@@ -125,7 +127,8 @@ class Journal {
   bool uncommitted_ = false;
   bool commit_is_late_ = false;  // Only for tests.
   bool short_of_room_ = false;
-  uint64_t added_bytes_ = 0;      // Since room was asked for.
+  uint64_t added_bytes_ = 0;  // Since room was asked for.
+  uint64_t bytes_taken_ = 0;
   bool unit_end_wanted_ = false;  // A job is with the server.
   bool unsafe_ = false;           // A client is about to be told of what is not durable.
   uint64_t unit_client_ = 0;      // Whose unit it is; 0: not known.
