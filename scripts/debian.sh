@@ -29,9 +29,9 @@ need_packages() {
     apt-get -qq -y -o Acquire::Retries=3 --no-install-recommends install "${wanted[@]}" >/dev/null
 }
 
-# private_apt_folder <folder>: for `apt-get -c <folder>/apt.conf`: sources, lists and cache of its own
-# and the machine's package database, unless more lines on stdin say otherwise. The caller writes
-# sources.list there.
+# private_apt_folder <folder>: for `apt-get -c <folder>/apt.conf`: sources, lists and cache of its
+# own and the machine's package database, unless more lines on stdin say otherwise. The caller
+# writes sources.list there.
 private_apt_folder() {
   local dir=$1
   mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial" "$dir/parts"
