@@ -12,7 +12,7 @@ import pytest
 
 from races import __main__ as program
 from races.client import Client
-from races.history import Key
+from harness.history import Key
 from races.workload import Race, Wrong
 
 SECONDS = float(os.environ.get("FLASH_RACES_SEC", "10"))

@@ -1,6 +1,5 @@
 """Races: reads of cold keys against everything that changes keys, and BGSAVE in the middle.
 
-history   what a read may return, from when each write began and was acknowledged
 workload  the clients: writers, readers, demoter, one that swaps and flushes whole databases
 
 Run it:  /usr/bin/python3 tests/integration/races --seconds 60 --clients 64

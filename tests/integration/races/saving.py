@@ -7,7 +7,7 @@ server, is judged like a read that began when BGSAVE was sent and ended with its
 import asyncio
 import shutil
 
-from races.history import now
+from harness.history import now
 from races.workload import Wrong
 
 

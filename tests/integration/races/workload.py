@@ -12,7 +12,7 @@ import random
 from harness import values
 from harness.resp import Error
 from races.client import Client
-from races.history import Histories, now
+from harness.history import Histories, now
 
 SHARED_KEYS = 64
 OWN_KEYS = 6
