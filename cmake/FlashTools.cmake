@@ -60,3 +60,13 @@ function(flash_tools)
   flash_tool(sizer)
   flash_tool(bench)
 endfunction()
+
+# flash_client_programs(): the C client of tests/integration/clients_test.py.
+function(flash_client_programs)
+  if(NOT BUILD_TESTING OR NOT FLASH_SIZER OR CMAKE_CROSSCOMPILING)
+    return()
+  endif()
+  add_executable(hiredis_client "${PROJECT_SOURCE_DIR}/tests/clients/hiredis_client.cc")
+  target_link_libraries(hiredis_client PRIVATE
+    flash_flags flash_dep_hiredis nlohmann_json::nlohmann_json)
+endfunction()

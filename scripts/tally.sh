@@ -108,8 +108,8 @@ run_sanitized_pytest() {
   local -a pytest_wrapper=("${steady[@]}" scripts/sanitized_server)
   local -a aside=()
   local part
-  for part in flash_bench benchmarks sizer docs commands_page monitoring containers readme systemd \
-    hardening maxmemory strings_options crash io_backend; do
+  for part in flash_bench benchmarks clients sizer docs commands_page monitoring containers readme \
+    systemd hardening maxmemory strings_options crash io_backend; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
   run_pytest "$PWD/build/asan/pytest.xml" tests/integration -m 'not slow' "${aside[@]}"
