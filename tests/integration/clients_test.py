@@ -19,7 +19,8 @@ FIELDS = [word for n in range(20) for word in (f"field{n}", VALUE + str(n))]
 MEMBERS = [word for n in range(20) for word in (n + 0.5, f"member{n}" + "m" * 60)]
 WRITES = [
     ("SET", "s", VALUE), ("SET", "n", "1", "EX", 1000), ("MSET", "s1", VALUE, "s2", "2"),
-    ("HSET", "h", *FIELDS), ("HSET", "h1", "f", VALUE), ("RPUSH", "l", *[VALUE + str(n) for n in range(20)]),
+    ("HSET", "h", *FIELDS), ("HSET", "h1", "f", VALUE),
+    ("RPUSH", "l", *[VALUE + str(n) for n in range(20)]),
     ("ZADD", "z", *MEMBERS), ("ZADD", "z2", 1, "m"),
 ]
 COLD = ("s", "s1", "h", "h1", "l", "z")
@@ -31,7 +32,8 @@ ASKED = [
     ("HGETALL", "nobody"), ("HEXISTS", "h", "field1"), ("HLEN", "h"), ("HDEL", "h", "field0"),
     ("LRANGE", "l", 0, -1), ("LINDEX", "l", 99), ("LPOP", "l"), ("LPOP", "l", 2),
     ("LPOP", "nobody", 2), ("LSET", "l", 99, "x"), ("LMOVE", "l", "l3", "LEFT", "RIGHT"),
-    ("BLPOP", "nobody", "l3", 1), ("BLPOP", "nobody", 0.01), ("BLMOVE", "l", "l3", "LEFT", "LEFT", 1),
+    ("BLPOP", "nobody", "l3", 1), ("BLPOP", "nobody", 0.01),
+    ("BLMOVE", "l", "l3", "LEFT", "LEFT", 1),
     ("ZSCORE", "z", MEMBERS[1]), ("ZSCORE", "z", "none"), ("ZMSCORE", "z", MEMBERS[3], "none"),
     ("ZRANK", "z", MEMBERS[5]), ("ZRANK", "z", MEMBERS[5], "WITHSCORE"),
     ("ZRANGE", "z", 0, 3, "WITHSCORES"), ("ZRANGEBYSCORE", "z", "-inf", "(4", "WITHSCORES"),
@@ -173,7 +175,7 @@ def calls_of(cluster):
 
 
 def trips_of(cluster, client, prefix):
-    """Round trips of ROUTED over keys of all nodes, as commands that reached one: (calls, MOVED)."""
+    """Of ROUTED over keys of all nodes: (commands that reached a node, MOVED among them)."""
     for node in cluster.nodes:
         node.call("FLUSHALL")
         node.call("CONFIG", "RESETSTAT")
