@@ -64,8 +64,8 @@ void CutThose(std::string_view lines) {
 
 }  // namespace
 
-bool Doors::AllAreClosed() {
-  const uint64_t now_us = clock_.NowUs();
+bool Doors::AllAreClosed(uint64_t now_us) {
+  ++asked_;
   const bool nested_none = now_us - std::exchange(asked_us_, now_us) < kNestsNoneUs;
   if (loop_ != Any::kUnknown && nested_none) return loop_ == Any::kNo;
   loop_ = Any::kUnknown;
@@ -74,7 +74,7 @@ bool Doors::AllAreClosed() {
     return false;
   }
   // Many idle clients and few that write: one by one.
-  if (interest_.descriptors() > kListCost * std::max(asked_ + 1, asked_before_)) return false;
+  if (interest_.descriptors() > kListCost * std::max(asked_, asked_before_)) return false;
   const std::optional<bool> any = interest_.Any();
   if (!any) return false;
   loop_ = *any ? Any::kYes : Any::kNo;
@@ -90,9 +90,7 @@ Doors::Any Doors::AskAboutAny(ValkeyModuleCtx* ctx) {
 }
 
 bool Doors::IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id) {
-  const bool all_closed = AllAreClosed();
-  ++asked_;
-  if (all_closed) return false;
+  if (AllAreClosed(static_cast<uint64_t>(ValkeyModule_Microseconds()))) return false;
   if (id != 0) {
     if (std::find(closed_.rbegin(), closed_.rend(), id) != closed_.rend()) return false;
     const vk::CallReply reply = AskAbout(ctx, id);

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/clock.h"
 #include "durability/write_interest.h"
 #include "vk/api.h"
 
@@ -19,10 +18,12 @@ namespace flash::durability {
 
 class Doors {
  public:
-  explicit Doors(const base::Clock* clock) : clock_(*clock) {}
-
   /// May client `id` be answered within this turn? 0: it is not known who asks, so any client.
   [[nodiscard]] bool IsOpenFor(ValkeyModuleCtx* ctx, uint64_t id);
+  /// True where the event loop shows no write handler at all; looked for where that is the cheaper
+  /// way. `now_us`: Unix time of the question, or of the begin of the command that asks, provided
+  /// that no loop was nested since.
+  [[nodiscard]] bool AllAreClosed(uint64_t now_us);
   /// The turn ends.
   void NewTurn();
 
@@ -36,12 +37,9 @@ class Doors {
  private:
   enum class Any : uint8_t { kUnknown, kNo, kYes };
 
-  /// True where the event loop shows no write handler at all; asked where that is the cheaper way.
-  [[nodiscard]] bool AllAreClosed();
   /// By CLIENT LIST.
   [[nodiscard]] Any AskAboutAny(ValkeyModuleCtx* ctx);
 
-  const base::Clock& clock_;
   WriteInterest interest_;
   bool interest_tried_ = false;
   Any loop_ = Any::kUnknown;  // Handlers, as the event loop shows them;

@@ -100,7 +100,7 @@ void OnCommit(ValkeyModuleCtx* ctx, const dispatch::TypedCommand& command) {
   for (const ValkeyModuleString* argument : command.args) {
     effect.texts.push_back(vk::TextOf(argument));
   }
-  journal.Add(ctx, effect);
+  journal.AddCommand(ctx, effect);
   keeper->texts = std::move(effect.texts);
 }
 

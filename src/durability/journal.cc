@@ -12,6 +12,7 @@
 #include "durability/test_switches.h"
 #include "log/log_file.h"
 #include "server/engine.h"
+#include "vk/blocked_client.h"
 #include "vk/latency.h"
 #include "vk/log.h"
 
@@ -122,22 +123,31 @@ void Journal::SetSync(bool always, log::SyncMode mode, bool replies_wait) {
 // --- Effects
 // ----------------------------------------------------------------------------------------
 
-void Journal::Write(const Effect& effect) {
+void Journal::NoteBytes(uint64_t bytes) {
   drained_ = false;
-  const uint64_t bytes = EncodedBytes(effect);
   added_bytes_ += bytes;
   bytes_taken_ += bytes;
   if (added_bytes_ > kRoomBytes / 2) AskForRoom(bytes);
+  uncommitted_ = true;
+}
+
+/// Views scratch_.
+Bytes Journal::Gather(const Effect& effect, uint64_t bytes) {
+  scratch_.resize(kGatheredBytesMax);
+  auto to = scratch_.begin();
+  EncodeParts(effect, [&to](Bytes part) { to = std::copy(part.begin(), part.end(), to); });
+  return Bytes(scratch_).first(bytes);
+}
+
+void Journal::Write(const Effect& effect) {
+  const uint64_t bytes = EncodedBytes(effect);
+  NoteBytes(bytes);
   if (bytes <= kGatheredBytesMax) {
-    scratch_.resize(kGatheredBytesMax);
-    auto to = scratch_.begin();
-    EncodeParts(effect, [&to](Bytes part) { to = std::copy(part.begin(), part.end(), to); });
-    log_->Add(Bytes(scratch_).first(bytes));
+    log_->Add(Gather(effect, bytes));
   } else {
     log_->BeginEffect(bytes);
     EncodeParts(effect, [this](Bytes part) { log_->AddBytes(part); });
   }
-  uncommitted_ = true;
 }
 
 void Journal::AskForRoom(uint64_t bytes) {
@@ -179,6 +189,13 @@ void Journal::Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged)
   if (failed_) return;
   AddHeld();
   Write(effect);
+}
+
+void Journal::AddCommand(ValkeyModuleCtx* ctx, const Effect& effect) {
+  const uint64_t bytes = EncodedBytes(effect);
+  if (bytes > kGatheredBytesMax || !EndsWithTurn(ctx)) return Add(ctx, effect);
+  NoteBytes(bytes);
+  log_->AddGrouped(Gather(effect, bytes));
 }
 
 void Journal::Miss(ValkeyModuleCtx* ctx, const std::string& why) {
@@ -235,6 +252,19 @@ void Journal::AddHeld() {
 
 // --- Units and turns
 // --------------------------------------------------------------------------------
+
+/// Mostly there is no need to know where a unit ends: it is a command that a client sent by itself,
+/// no reply leaves before the turn's end, and nothing else is wrong.
+bool Journal::EndsWithTurn(ValkeyModuleCtx* ctx) {
+  if (!taking_ || !always_ || !replies_wait_ || unit_end_wanted_) return false;
+  NoteSafety();
+  if (failed_ || unsafe_) return false;
+  if (ValkeyModule_GetBlockedClientHandle(ctx) != nullptr) return false;
+  if ((vk::ContextFlags(ctx) & vk::kNoBlockingFlags) != 0) return false;
+  if (!connections_.Knows(ValkeyModule_GetClientId(ctx))) return false;
+  // The time of the command's begin, which the server has at hand.
+  return doors_.AllAreClosed(static_cast<uint64_t>(ValkeyModule_CachedMicroseconds()));
+}
 
 /// Units end apart only where it matters: for what may be committed before the turn's end. The
 /// server takes no job while it loads, nor on a replica, where the turn's end is early enough.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "durability/connections.h"
 #include "durability/cut.h"
 #include "durability/doors.h"
 #include "durability/effect.h"
@@ -27,7 +28,7 @@ inline constexpr uint64_t kLogSizesMax = 4;
 
 class Journal {
  public:
-  explicit Journal(const base::Clock* clock) : clock_(clock), doors_(clock) {}
+  explicit Journal(const base::Clock* clock) : clock_(clock) {}
 
   /// Opens or creates the log's file, and reads what is in it. Nothing is taken yet. Errors: as
   /// LogFile::Open and Log::Open; after kCorrupt the file is closed again.
@@ -52,6 +53,8 @@ class Journal {
   /// Adds an effect that is under way: `ctx` is of whoever causes it, and acknowledged tells
   /// whether a client will be told of it.
   void Add(ValkeyModuleCtx* ctx, const Effect& effect, bool acknowledged = true);
+  /// Adds the one effect of a handler that runs in its command, or after it waited.
+  void AddCommand(ValkeyModuleCtx* ctx, const Effect& effect);
   /// An effect that is under way cannot be told: what the log says of later ones would be wrong
   /// without it, so this one ends.
   void Miss(ValkeyModuleCtx* ctx, const std::string& why);
@@ -104,6 +107,9 @@ class Journal {
   void AddHeld();
   void AskForRoom(uint64_t bytes);
   void TellOfRoom(bool short_before);
+  [[nodiscard]] bool EndsWithTurn(ValkeyModuleCtx* ctx);
+  void NoteBytes(uint64_t bytes);
+  [[nodiscard]] Bytes Gather(const Effect& effect, uint64_t bytes);
   void Write(const Effect& effect);
   void WantUnitEnd(ValkeyModuleCtx* ctx);
   static void OnUnitEnd(ValkeyModuleCtx* ctx, void* data);
@@ -116,6 +122,7 @@ class Journal {
   std::string path_;
   std::unique_ptr<log::Log> log_;
   Doors doors_;
+  Connections connections_;
   bool taking_ = false;
   bool always_ = false;
   bool replies_wait_ = true;  // The server's I/O threads do not answer early.

@@ -114,6 +114,9 @@ class Log {
   void AddBytes(Bytes part);
   /// The effects since the unit before are one unit. Nothing if there are none.
   void EndUnit();
+  /// Add and EndUnit for a unit of one effect, for less: such units that follow each other share a
+  /// frame, and so come back all or none, until one of another kind follows, or a commit.
+  Lsn AddGrouped(Bytes effect);
 
   /// The end of the server's turn. kAlways: returns when all ended units are durable. Else hands
   /// them to the log thread and returns at once. Errors, from which nothing may be acknowledged any
@@ -189,6 +192,7 @@ class Log {
   [[nodiscard]] const Scanned* ScannedOf(const LogId& id) const;
 
   // log_write.cc: pages to the device.
+  void NoteEndedUnit(Lock& lock);
   /// The right to do one thing, while the lock is let go meanwhile.
   class Baton {
    public:

@@ -115,6 +115,67 @@ TEST_F(LogTest, AUnitMayBeLargerThanSegmentsAndBuffers) {
   EXPECT_TRUE(seen->back().first_of_unit);
 }
 
+TEST_F(LogTest, UnitsThatGroupShareAFrameUntilACommit) {
+  OpenNew();
+  const uint64_t empty = log_->counters().bytes_written;
+  for (Lsn lsn = 1; lsn <= 20; ++lsn) log_->AddGrouped(EffectBytes(lsn, 100));
+  ASSERT_TRUE(log_->Commit());
+  EXPECT_EQ(log_->durable_lsn(), 20U);
+  // A header for all of them: 20 of their own would not fit beside them into a page.
+  EXPECT_LE(log_->counters().bytes_written - empty, 2 * kPageBytes);
+  log_->AddGrouped(EffectBytes(21, 100));
+  ASSERT_TRUE(log_->Commit());
+  ExpectFound(0, 21);
+  EXPECT_EQ(log_->found()[0].units, 2U);
+}
+
+TEST_F(LogTest, AUnitOfItsOwnEndsTheGroupBefore) {
+  OpenNew();
+  log_->AddGrouped(EffectBytes(1, 10));
+  log_->AddGrouped(EffectBytes(2, 10));
+  log_->Add(EffectBytes(3, 10));  // A unit that never ends takes nothing along.
+  ASSERT_TRUE(log_->Commit());
+  EXPECT_EQ(log_->durable_lsn(), 2U);
+  ExpectFound(0, 2);
+}
+
+TEST_F(LogTest, AGroupedEffectWithinAUnitIsPartOfIt) {
+  OpenNew();
+  AddUnit({10});
+  log_->Add(EffectBytes(2, 10));
+  log_->AddGrouped(EffectBytes(3, 10));
+  ASSERT_TRUE(log_->Commit());
+  EXPECT_EQ(log_->durable_lsn(), 1U);
+  log_->EndUnit();
+  ASSERT_TRUE(log_->Commit());
+  ExpectFound(0, 3);
+  EXPECT_EQ(log_->found()[0].units, 2U);
+}
+
+TEST_F(LogTest, AGroupIsDiscardedWhole) {
+  OpenNew();
+  AddUnit({10});
+  ASSERT_TRUE(log_->Commit());
+  log_->AddGrouped(EffectBytes(2, 10));
+  log_->AddGrouped(EffectBytes(3, 10));
+  ASSERT_TRUE(log_->Discard());
+  EXPECT_EQ(log_->last_lsn(), 1U);
+  log_->AddGrouped(EffectBytes(2, 10));
+  ASSERT_TRUE(log_->Commit());
+  ExpectFound(0, 2);
+}
+
+TEST_F(LogTest, AGroupLargerThanTheBuffersIsWrittenBeforeItsEnd) {
+  options_.buffers = 2;
+  OpenNew();
+  ASSERT_TRUE(log_->MakeRoom(kMiB));
+  for (Lsn lsn = 1; lsn <= 100; ++lsn) log_->AddGrouped(EffectBytes(lsn, 5000));
+  EXPECT_EQ(log_->durable_lsn(), 0U);
+  ASSERT_TRUE(log_->Commit());
+  ExpectFound(0, 100);
+  EXPECT_EQ(log_->found()[0].units, 1U);
+}
+
 TEST_F(LogTest, AnUnfinishedUnitIsNotFound) {
   OpenNew();
   AddUnit({5});
@@ -315,7 +376,8 @@ TEST_F(LogThreadsTest, AnOwnerThatIsBusyIsCommittedFor) {
   OpenWith(std::make_unique<MemoryStorage>(&disk_, &real_));
   log_->SetCommitAgeMax(1'000'000, Ring);
   AddUnit({10});
-  while (log_->durable_lsn() < 1) std::this_thread::yield();
+  log_->AddGrouped(EffectBytes(2, 10));
+  while (log_->durable_lsn() < 2) std::this_thread::yield();
   EXPECT_TRUE(log_->Commit());
   EXPECT_EQ(rung, 0);
 }

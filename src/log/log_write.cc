@@ -35,6 +35,19 @@ void Log::AddBytes(Bytes part) {
 void Log::EndUnit() {
   Lock lock(mutex_);
   stage_->EndUnit();
+  NoteEndedUnit(lock);
+}
+
+Lsn Log::AddGrouped(Bytes effect) {
+  Lock lock(mutex_);
+  FLASH_CHECK(stage_ != nullptr);
+  FLASH_CHECK(effect.size() <= stage_->buffer_bytes());
+  const Lsn lsn = stage_->AddGrouped(effect);
+  NoteEndedUnit(lock);
+  return lsn;
+}
+
+void Log::NoteEndedUnit(Lock& lock) {
   if (stage_->buffers_used() > options_.buffers) RelieveBuffers(lock);
   const bool watched = commit_age_max_us_ != 0 && stage_->has_ended_units();
   if (!watched || oldest_end_us_ != 0) return;

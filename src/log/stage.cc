@@ -44,7 +44,7 @@ void Stage::Begin(const Head& head) {
   durable_ = head.previous_end;
   segments_.push_back({.number = head.number, .slot = head.slot, .first_lsn = last_lsn_ + 1});
   begun_ = false;
-  frame_open_ = piece_open_ = spilled_ = marked_within_frame_ = false;
+  frame_open_ = grouping_ = piece_open_ = spilled_ = marked_within_frame_ = false;
   effect_left_ = 0;
   buffers_since_mark_ = 0;
   const auto next = slots_->Take();
@@ -154,6 +154,20 @@ void Stage::ClosePiece(bool last) {
 }
 
 Lsn Stage::BeginEffect(uint64_t bytes) {
+  if (grouping_) EndUnit();
+  return AppendEffect(bytes);
+}
+
+Lsn Stage::AddGrouped(Bytes effect) {
+  // What is open otherwise is a unit that has not ended.
+  const bool groups = grouping_ || !frame_open_;
+  const Lsn lsn = AppendEffect(effect.size());
+  AddBytes(effect);
+  grouping_ = groups;
+  return lsn;
+}
+
+Lsn Stage::AppendEffect(uint64_t bytes) {
   FLASH_CHECK(effect_left_ == 0);
   ++last_lsn_;
   if (!frame_open_) {
@@ -196,12 +210,13 @@ void Stage::EndUnit() {
   if (!frame_open_) return;
   FLASH_CHECK(effect_left_ == 0);
   if (!full_ && OpenPiece()) ClosePiece(true);
-  frame_open_ = piece_open_ = false;
+  frame_open_ = piece_open_ = grouping_ = false;
   unit_lsn_ = last_lsn_;
   unit_end_ = piece_end_;
 }
 
 void Stage::MarkAll() {
+  if (grouping_) EndUnit();
   if (full_) return;
   if (piece_open_ && piece_bytes_ > 0) ClosePiece(false);
   piece_open_ = false;
@@ -231,7 +246,7 @@ bool Stage::Discard() {
   last_lsn_ = unit_lsn_ = mark_.lsn;
   piece_end_ = mark_.position;
   unit_end_ = mark_.unit_end;
-  frame_open_ = piece_open_ = false;
+  frame_open_ = piece_open_ = grouping_ = false;
   effect_left_ = 0;
   return true;
 }

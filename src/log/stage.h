@@ -56,6 +56,9 @@ class Stage {
   Lsn BeginEffect(uint64_t bytes);
   void AddBytes(Bytes part);
   void EndUnit();
+  /// An effect that is a unit. Units that are added so one behind the other share a frame, as long
+  /// as nothing is marked in between; they count as ended.
+  Lsn AddGrouped(Bytes effect);
 
   /// Everything so far may be written. Of a unit that has not ended, a part may be too: it is void
   /// until its last piece is there.
@@ -82,7 +85,7 @@ class Stage {
   [[nodiscard]] uint64_t piece_end() const { return piece_end_; }
   /// Nothing was added since the last mark.
   [[nodiscard]] bool clean() const { return !frame_open_ && unit_lsn_ == mark_.lsn; }
-  [[nodiscard]] bool has_ended_units() const { return unit_lsn_ != mark_.lsn; }
+  [[nodiscard]] bool has_ended_units() const { return grouping_ || unit_lsn_ != mark_.lsn; }
   [[nodiscard]] size_t buffers_used() const { return buffers_.size(); }
   [[nodiscard]] uint32_t buffer_bytes() const { return buffer_bytes_; }
   /// Stopped, or no slot was left for a segment: what was added since is lost.
@@ -113,6 +116,7 @@ class Stage {
   [[nodiscard]] bool NextBuffer();
   [[nodiscard]] bool NextSegment();
   void OpenBuffer(uint64_t position);
+  Lsn AppendEffect(uint64_t bytes);
   [[nodiscard]] bool OpenPiece();
   void ClosePiece(bool last);
   void Pad(Buffer& buffer);
@@ -141,6 +145,7 @@ class Stage {
   bool full_ = false;
 
   bool frame_open_ = false;
+  bool grouping_ = false;  // The open frame may end here: it holds whole units.
   Lsn frame_lsn_ = 0;
   uint32_t frame_effects_ = 0;
   uint32_t frame_pieces_ = 0;

@@ -5,6 +5,7 @@ of a closed door fails for a server whose door is open; that is tried, too.
 """
 
 import socket
+import time
 
 import pytest
 
@@ -61,6 +62,24 @@ def test_a_script_that_runs_long(server, door_open):
     assert quick.recv(100) == b"+OK\r\n"
     assert survives(node, "k") is not door_open
     busy.join()
+    quick.close()
+    long.close()
+
+
+def test_a_transaction_is_not_torn_by_what_runs_long_within_it(server):
+    """What ended before a long script is committed meanwhile; what its own unit did, is not."""
+    node = start(server, "h2", False, {"busy-reply-threshold": "100"})
+    node.call("FLASH.SET", "known", "v")
+    quick, long = link(node), link(node)
+    loop = ("EVAL", "while true do end", 0)
+    for command in (("MULTI",), ("FLASH.SET", "k", "v"), loop, ("EXEC",)):
+        long.sendall(encode(command))
+    quick.sendall(encode(("FLASH.GET", "known")))
+    while not quick.recv(100).startswith(b"-BUSY"):
+        quick.sendall(encode(("FLASH.GET", "known")))
+    time.sleep(0.5)  # Ten times the age at which ended units are committed.
+    assert not survives(node, "k")
+    assert node.call("FLASH.GET", "known") == b"v"
     quick.close()
     long.close()
 

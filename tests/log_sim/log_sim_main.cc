@@ -85,6 +85,7 @@ int Main(int count, char** values) {
   print("runs", tally.runs);
   print("power cuts", tally.power_cuts);
   print("units added", tally.units);
+  print("of those, grouped", tally.grouped);
   print("units verified", tally.units_verified);
   print("torn tails", tally.torn);
   print("cuts", tally.cuts);

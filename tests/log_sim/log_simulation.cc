@@ -128,7 +128,14 @@ void LogSimulation::AddUnit() {
                    static_cast<unsigned long long>(effect.bytes));
     }
     model().effects[lsn] = effect;
-    Expect(log_->Add(log::EffectBytes(lsn, effect.bytes, effect.salt)) == lsn, "a wrong number");
+    const auto bytes = log::EffectBytes(lsn, effect.bytes, effect.salt);
+    const bool grouped = count == 1 && !large && random_.Chance(2, 3);
+    Expect((grouped ? log_->AddGrouped(bytes) : log_->Add(bytes)) == lsn, "a wrong number");
+    if (grouped) {
+      ++tally_->units;
+      ++tally_->grouped;
+      return;
+    }
     // Somebody else's turn may end within a unit.
     if (i + 1 < count && random_.Chance(1, 8)) Commit();
     if (log_->last_lsn() != lsn) return;  // Which ended in a crash, or a new log.

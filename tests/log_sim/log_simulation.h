@@ -20,6 +20,7 @@ struct Tally {
   uint64_t runs = 0;
   uint64_t power_cuts = 0;
   uint64_t units = 0;
+  uint64_t grouped = 0;
   uint64_t units_verified = 0;
   uint64_t torn = 0;      // Logs found with a torn tail.
   uint64_t damaged = 0;   // Flips that were told as damage,
