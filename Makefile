@@ -40,6 +40,7 @@ run: build
 	@scripts/run "$(PORT)" "$(DIR)" $(ARGS)
 
 test: setup
+	@scripts/other_servers
 	@scripts/test
 
 container-test: setup

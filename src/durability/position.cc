@@ -69,7 +69,9 @@ void AuxSave(ValkeyModuleIO* io, int when) noexcept {
 
 int AuxLoad(ValkeyModuleIO* io, int encoding, int when) noexcept {
   if (encoding != kEncoding || when != VALKEYMODULE_AUX_BEFORE_RDB) {
-    vk::LogWarning("the log position of this RDB comes from a newer valkey-flash");
+    vk::LogWarning("the log position of this RDB, of encoding " + std::to_string(encoding) +
+                   ", comes from a newer valkey-flash; this one reads up to " +
+                   std::to_string(kEncoding));
     return VALKEYMODULE_ERR;
   }
   size_t bytes = 0;

@@ -66,7 +66,9 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
   }
   if (encoding != kCollectionEncoding) {
     return FailLoad(io, spec.name,
-                    "encoding " + std::to_string(encoding) + " comes from a newer valkey-flash");
+                    "encoding " + std::to_string(encoding) +
+                        " comes from a newer valkey-flash; this one reads up to " +
+                        std::to_string(kCollectionEncoding));
   }
   LoadHints hints(io);
   const uint64_t count = hints.number_behind();

@@ -170,7 +170,10 @@ int AuxLoad(ValkeyModuleIO* io, int encoding_version, int when) noexcept {
     return ignored.ok() ? VALKEYMODULE_OK : VALKEYMODULE_ERR;
   }
   if (encoding_version != kEncodingVersion || when != VALKEYMODULE_AUX_BEFORE_RDB) {
-    LogLoadFailure(io, "what was stored before or after the keys comes from a newer valkey-flash");
+    LogLoadFailure(io, "what was stored before or after the keys, of encoding " +
+                           std::to_string(encoding_version) +
+                           ", comes from a newer valkey-flash; this one reads up to " +
+                           std::to_string(kEncodingVersion));
     return VALKEYMODULE_ERR;
   }
   return LoadValueTable(io) ? VALKEYMODULE_OK : VALKEYMODULE_ERR;

@@ -1,11 +1,12 @@
-"""The way in on a node of a cluster: its own keys alone, redirects, fallback."""
+"""The way in: on a node of a cluster its own keys alone, redirects, fallback; and 3 + 3, in use."""
 
 import pytest
 import redis
 from redis.crc import key_slot
 
-from harness.cluster import single_node
-from leaving_test import refuses
+from conftest import MODULE, wait_until
+from harness.cluster import Cluster, single_node
+from leaving_test import contents, refuses
 
 LAST_SLOT = 16383
 
@@ -57,3 +58,65 @@ def test_fallback_on_several_keys_of_one_slot(node):
     node.call("SET", "{t}:s", "v")
     assert node.call("FLASH.MSET", "{t}:s", "1", "{t}:s2", "2") == b"OK"
     assert node.call("FLASH.MGET", "{t}:s", "{t}:s2") == [b"1", b"2"]
+
+
+TIERED = {"flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "256mb"}
+
+
+def enter(node):
+    """Starts a node again with the module, over its files."""
+    node.stop()
+    node.module = MODULE
+    node.settings.update(TIERED)
+    node.start()
+
+
+def adopt_all(node):
+    cursor = b"0"
+    while True:
+        cursor, _ = node.call("FLASH.ADOPT.SCAN", cursor, "COUNT", "100")
+        if cursor == b"0":
+            return
+
+
+@pytest.mark.slow
+def test_a_cluster_arrives_replicas_first_and_loses_nothing(server):
+    """docs/upgrade.md: replicas get the module, take over, then the others get it; then adopt."""
+    cluster = Cluster(server, settings={"save": "3600 1"}, module=False)
+    with cluster.client() as client:
+        for n in range(600):
+            client.set(f"s{n}", f"{n}" * 50)
+            client.hset(f"h{n}", mapping={"f": n, "g": "x" * 100})
+            client.rpush(f"l{n}", "a", "b" * 90)
+            client.zadd(f"z{n}", {"m": n, "k" * 70: 1})
+        before = {}
+        for node in cluster.primaries:
+            before |= contents(node)
+        assert len(before) == 2400
+
+        for replica in cluster.replicas:
+            enter(replica)
+        cluster.wait_until_up()
+        for replica, primary in zip(cluster.replicas, cluster.primaries):
+            replica.wait_for_offset_of(primary)
+            replica.call("CLUSTER", "FAILOVER")
+            wait_until(lambda r=replica: r.info("replication")["role"] == "master", 60, "takeover")
+        for replaced in cluster.primaries:
+            enter(replaced)
+        cluster.wait_until_up()
+        cluster.find_roles()
+
+        for node in cluster.nodes:
+            node.call("CONFIG", "SET", "flash.native-fallback", "yes")
+        for n in range(0, 600, 50):  # Clients may switch before the keys have moved.
+            assert client.execute_command("FLASH.GET", f"s{n}") == b"%d" % n * 50
+        for node in cluster.primaries:
+            adopt_all(node)
+    after = {}
+    for primary, replica in zip(cluster.primaries, cluster.replicas):
+        assert all(node.client.type(key).startswith(b"flash")
+                   for node in (primary,) for key in node.client.keys())
+        after |= contents(primary)
+        replica.wait_for_offset_of(primary)
+        assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+    assert after == before

@@ -84,6 +84,7 @@ class Server:
         self.module_args = list(module_args)
         self.port = free_port()
         self.environment = {}  # More variables, for the next start.
+        self.binary = SERVER_BINARY  # Likewise.
         self.process = None
         self.client = None
         self._clients = []
@@ -188,7 +189,7 @@ class Server:
         if self.module:
             settings["flash.wal"] = "no"  # But where durability is the subject: LOGGED.
         settings.update(self.settings)
-        line = [SERVER_BINARY]
+        line = [str(self.binary)]
         if self.module:
             # What stands behind the library are defaults that a setting of the test overrides.
             line += ["--loadmodule", str(self.module), "flash.path", str(self.dir / "flash.tier"),
