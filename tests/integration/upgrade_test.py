@@ -1,7 +1,7 @@
 """docs/upgrade.md: newer servers under a replica pair in use, newer and older modules.
 
-A pair goes from Debian 12's server to 8.1 and 9.1 (scripts/other_servers), replicas first, with cold
-keys and a writer that never stops; what a newer module wrote is refused by number, and stays.
+A pair goes from Debian 12's server to 8.1 and 9.1 (scripts/other_servers), replicas first, with
+cold keys and a writer that never stops; what a newer module wrote is refused by number, and stays.
 """
 
 import os
