@@ -10,8 +10,8 @@ SECONDS_EACH ?= 60
 PYTHON := /usr/bin/python3
 MODULE := build/libvalkey_flash.so
 
-.PHONY: help setup build debug run test crash-test soak container-test monitoring-test bench demo dist \
-  dist-test test-aarch64 fuzz format lint coverage clean
+.PHONY: help setup build debug run test crash-test failure-test soak container-test monitoring-test bench \
+  demo dist dist-test test-aarch64 fuzz format lint coverage clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make monitoring-test    exporter, alerts and dashboard with a real Prometheus (Debian)'
 	@echo 'make demo               a data set of several times the cache, verified byte by byte'
 	@echo 'make crash-test         kill -9 at random moments [ARGS=--kills 1000]'
+	@echo 'make failure-test       failovers, cut links, kills under load, as root [ARGS=--seconds 3600]'
 	@echo 'make soak               mixed load for an hour, memory and descriptors must not rise [SOAK_SECONDS=3600]'
 	@echo 'make fuzz               each fuzzer for a minute [SECONDS_EACH=60]'
 	@echo 'make dist               tarballs and checksums in build/dist, x86_64 and aarch64 (Debian)'
@@ -65,6 +66,9 @@ lint: setup
 
 crash-test: build
 	@$(PYTHON) tests/integration/crash $(ARGS)
+
+failure-test: build
+	@$(PYTHON) tests/integration/failures $(ARGS)
 
 soak: build
 	@$(PYTHON) tests/integration/soak --seconds $(SOAK_SECONDS) $(ARGS)

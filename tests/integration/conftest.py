@@ -73,7 +73,10 @@ class Server:
               Replies exactly as on the wire, RESP3 too: harness/resp.py.
     dir       its working folder: dump.rdb, appendonlydir, flash.tier, server.log.
     settings  what it was started with; change it between stop() and start() to restart otherwise.
+    host      where others reach it.
     """
+
+    host = "127.0.0.1"
 
     def __init__(self, folder, settings, module, args, module_args):
         self.dir = Path(folder)
@@ -134,7 +137,7 @@ class Server:
     def connect(self, **options):
         """Another client: options of redis.Redis, e.g. db, socket_timeout, decode_responses."""
         options.setdefault("socket_timeout", 60 * SLOWDOWN)
-        client = redis.Redis(host="127.0.0.1", port=self.port, **options)
+        client = redis.Redis(host=self.host, port=self.port, **options)
         self._clients.append(client)
         return client
 
@@ -147,7 +150,7 @@ class Server:
 
     def replicate_from(self, primary, wait=True):
         """Makes this server a replica; with `wait`, returns once the link is up."""
-        self.client.replicaof("127.0.0.1", primary.port)
+        self.client.replicaof(primary.host, primary.port)
         if wait:
             wait_until(lambda: self.info("replication").get("master_link_status") == "up",
                        30, "the replication link")

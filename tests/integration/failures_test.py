@@ -1,0 +1,40 @@
+"""A short slice of the failure harness; hours of it: make failure-test ARGS='--seconds 3600'.
+
+And the harness itself: clients that believe what WAIT did not say must be told wrong.
+"""
+
+import pytest
+
+from failures import acts
+from failures.__main__ import play
+from failures.load import Load, Wrong
+from harness import network
+
+MISSING = network.missing()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"no network: {MISSING}")]
+
+# Those that last are left to the program.
+LONG = {"primary_cut_off", "replica_cut_off", "replica_cut_off_during_full_sync"}
+SHORT = [act.__name__ for act in acts.ACTS if act.__name__ not in LONG]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_was_confirmed_outlives_failures(tmp_path, seed):
+    load, world = play(tmp_path, seed, SHORT)
+    assert load["writes"] > 1000 and load["reads"] > 1000 and load["confirmed"] > 300
+    assert world["kills"] >= 5 and world["failovers"] >= 2
+    assert world["cold keys at the end"] > 500, "this was not about cold keys"
+
+
+class Gullible(Load):
+    """Takes every write for confirmed."""
+
+    async def _wait(self, link):
+        for key, event in link.unconfirmed:
+            key.confirm(event)
+
+
+def test_the_harness_finds_what_is_lost(tmp_path):
+    names = ["primary_cut_off_and_replaced"] * 5
+    with pytest.raises(Wrong, match="lost|no key"):
+        play(tmp_path, 3, names, load=Gullible)
