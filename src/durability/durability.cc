@@ -321,6 +321,8 @@ void OnServerSettings(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_
 
 void OnRole(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
   keeper->replica = sub == VALKEYMODULE_EVENT_REPLROLECHANGED_NOW_REPLICA;
+  // Nobody was told of what came by the link before.
+  if (!keeper->replica) keeper->journal.ForgetUnsafe();
   keeper->changed = true;
   keeper->looked_us = 0;
 }

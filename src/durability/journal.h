@@ -59,6 +59,9 @@ class Journal {
   /// without it, so this one ends.
   void Miss(ValkeyModuleCtx* ctx, const std::string& why);
 
+  /// What came so far in this turn is acknowledged to nobody: this node was a replica.
+  void ForgetUnsafe() { unsafe_ = false; }
+
   /// A deletion that may be the first half of RENAME or MOVE: added before the next effect, or at
   /// the end of the unit, unless it is taken back.
   void HoldDeletion(ValkeyModuleCtx* ctx, uint64_t db, std::string_view key);
