@@ -1,20 +1,17 @@
 """Failovers of tiered nodes: nothing confirmed is lost, cold keys are there at once, and the old
 primary comes back, cold keys on both sides, by PSYNC and by full synchronisation.
 
-By hand, by FAILOVER, by Sentinel (the server's own binary) and in a cluster. Under load and failing
-in worse ways: failures_test.py.
+By hand and by FAILOVER; by Sentinel and in a cluster: failover_automatic_test.py; under load and
+failing in worse ways: failures_test.py.
 """
 
 import asyncio
-import shutil
 import signal
-import subprocess
-import threading
 
 import pytest
 
-from async_load_test import SHAPES, digest, fill, names, tiered
-from conftest import LOGGED, SERVER_BINARY, free_port, wait_until
+from async_load_test import digest, fill, names, tiered
+from conftest import LOGGED, wait_until
 from failures.load import Load
 from harness.parking import Holder, chill, parked_now, send_and_park
 from harness.resp import Connection

@@ -267,6 +267,7 @@ class Load:
                 if node not in links:
                     links[node] = await Link.to(node)
                     self._links.add(links[node])
+                    await links[node].call("READONLY")  # For a replica in a cluster.
                 await asyncio.wait_for(step(node, links[node]), 5)
             except (*GONE, asyncio.TimeoutError):
                 if node in links:
