@@ -20,7 +20,8 @@ from conftest import MODULE, ROOT, SERVER_BINARY, SLOWDOWN, wait_until
 from readme_test import matches
 
 # Commands at least.
-PAGES = {"quickstart.md": 25, "operations.md": 20, "hset-clause.md": 13, "upgrade.md": 28}
+PAGES = {"quickstart.md": 25, "operations.md": 20, "hset-clause.md": 13, "upgrade.md": 28,
+         "cluster.md": 25, "replication.md": 33, "resharding-runbook.md": 30}
 SERVED = {"hset-clause.md"}  # A server runs on port 6379 already.
 PORTS = re.compile(r"(?<![\d.])(6379|6380|6381|700[1-6])(?!\d)")
 
