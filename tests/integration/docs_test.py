@@ -158,6 +158,14 @@ def test_every_error_of_the_tier_is_explained():
     assert not missing, "\n".join(missing)
 
 
+@pytest.mark.parametrize("table", ["nodes", "node", "cluster"])
+def test_the_tables_of_the_page_on_scale_are_the_models(table):
+    printed = subprocess.run([ROOT / "scripts" / "scale_model", table], capture_output=True,
+                             text=True, check=True).stdout
+    assert len(printed.splitlines()) > 4
+    assert printed in (ROOT / "docs" / "scale.md").read_text()
+
+
 def test_links_between_pages_lead_somewhere():
     broken = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
