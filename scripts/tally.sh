@@ -91,13 +91,14 @@ run_other_servers() {
   local codename part
   local -a files=() pytest_wrapper=()
   for part in load command_facts differential strings_options strings_cluster hash list zset \
-    blocking hash_order async_load slot_migration migrate access recovery durability_doors \
-    durability_safeguards; do
+    blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
+    durability_doors durability_safeguards failover replica_digest; do
     files+=("tests/integration/${part}_test.py")
   done
   for codename in trixie sid; do
     FLASH_SERVER="$PWD/third_party/servers/$codename/valkey-server" \
       FLASH_DIFFERENTIAL_OPS="${FLASH_DIFFERENTIAL_OPS:-1500}" \
+      FLASH_DIGEST_OPS="${FLASH_DIGEST_OPS:-2000}" \
       run_pytest "$PWD/build/release/pytest-$codename.xml" "${files[@]}"
   done
 }

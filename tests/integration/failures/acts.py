@@ -5,8 +5,11 @@ them right. A replica is promoted only if it was one, with its link up, when the
 otherwise the primary comes back with its log, in the same line.
 """
 
+import contextlib
 import signal
 import time
+
+import redis
 
 from conftest import wait_until
 from failures.world import syncs_begun
@@ -148,17 +151,21 @@ def full_sync_to_the_end(world):
     end_full_sync(world)
 
 
+def begin_bgsave(node):
+    node.call("CONFIG", "SET", "rdb-key-save-delay", 300)
+    with contextlib.suppress(redis.exceptions.ResponseError):  # One is under way.
+        node.client.bgsave()
+
+
 def primary_killed_during_bgsave(world):
-    world.primary.call("CONFIG", "SET", "rdb-key-save-delay", 300)
-    world.primary.client.bgsave()
+    begin_bgsave(world.primary)
     pause(world, 1)
     primary_killed_and_replaced(world)
 
 
 def replica_killed_during_bgsave(world):
     node = world.rng.choice(world.replicas())
-    node.call("CONFIG", "SET", "rdb-key-save-delay", 300)
-    node.client.bgsave()
+    begin_bgsave(node)
     pause(world, 0.5)
     world.kill(node)
 
