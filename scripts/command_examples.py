@@ -115,6 +115,7 @@ EXAMPLES = {
     "FLASH.DEBUG.INFO": [],  # Figures that differ everywhere.
     "FLASH.DEBUG.RECOVERING": ["FLASH.DEBUG.RECOVERING"],
     "FLASH.DEBUG.APPLY": ["FLASH.DEBUG.APPLY FLASH.GET key"],
+    "FLASH.DEBUG.CATCHUP": ["FLASH.DEBUG.CATCHUP"],
 }
 
 # Without a native twin that answers the same, command by command or by their nature.

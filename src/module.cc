@@ -17,6 +17,7 @@
 #include "commands/strings.h"
 #include "dispatch/command_spec.h"
 #include "dispatch/dispatcher.h"
+#include "dispatch/link_queue.h"
 #include "durability/durability.h"
 #include "durability/replay_command.h"
 #include "eviction/evictor.h"
@@ -78,7 +79,8 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   for (const auto& commands :
        {commands::StringCommands(), commands::HashCommands(), commands::ListCommands(),
         commands::ZSetCommands(), commands::AdminCommands(), commands::LeavingCommands(),
-        commands::ArrivingCommands(), commands::MigrateCommands(), durability::ReplayCommands()}) {
+        commands::ArrivingCommands(), commands::MigrateCommands(), durability::ReplayCommands(),
+        dispatch::LinkQueueCommands()}) {
     if (auto done = dispatch::RegisterCommands(ctx, commands); !done) return done;
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;

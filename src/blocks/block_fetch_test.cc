@@ -285,6 +285,24 @@ TEST_F(BlockFetchTest, FetchNowGoesAheadOfTheLine) {
   EXPECT_EQ(pool->stats().waits[static_cast<size_t>(WaitCause::kScript)], 1u);
 }
 
+TEST_F(BlockFetchTest, FetchAheadBeginsAtOnceBesideTheBudget) {
+  Open(uint64_t{100'000});  // Pin budget 50,000.
+  std::vector<BlockId> ids;
+  for (uint64_t seed = 0; seed < 5; ++seed) ids.push_back(CreateAndChill(seed, 16'000));
+  store->hold_reads = true;
+  const Fetch pins = Start({ids[0], ids[1], ids[2]});
+  const Fetch waits = Start({ids[3]});
+  EXPECT_EQ(store->reads_started, 3u);
+  Fetch ahead = pool->StartFetchAhead(std::vector<BlockId>{ids[4]});
+  EXPECT_EQ(store->reads_started, 4u);
+  store->FinishReads();
+  EXPECT_TRUE(pins.ready() && ahead.ready() && ahead.whole());
+  EXPECT_FALSE(waits.ready());
+  EXPECT_TRUE(pool->IsPinned(ids[4]));
+  ahead.Release();
+  EXPECT_FALSE(pool->IsPinned(ids[4]));
+}
+
 TEST_F(BlockFetchTest, WaitsAreCountedByCauseWithTheirTime) {
   const BlockId id = CreateAndChill(1);
   backend.on_wait = [&] {

@@ -184,6 +184,10 @@ class BlockPool {
   [[nodiscard]] virtual Fetch StartFetch(std::span<const BlockId> ids,
                                          std::function<void()> on_ready) = 0;
 
+  /// The same for whoever will wait for it on this thread before anybody else runs: at once, ahead
+  /// of other reads and beside the pin budget, so no more than a portion of the cache together.
+  [[nodiscard]] virtual Fetch StartFetchAhead(std::span<const BlockId> ids) = 0;
+
   /// The same, waiting on this thread. Counted by cause, if it had to wait.
   [[nodiscard]] virtual Fetch FetchNow(std::span<const BlockId> ids, WaitCause cause) = 0;
 

@@ -141,8 +141,13 @@ Fetch TieredPool::StartFetch(std::span<const BlockId> ids, std::function<void()>
   return promoter_.Start(ids, std::move(on_ready), false);
 }
 
+Fetch TieredPool::StartFetchAhead(std::span<const BlockId> ids) {
+  CheckThread();
+  return promoter_.Start(ids, nullptr, true);
+}
+
 Fetch TieredPool::FetchNow(std::span<const BlockId> ids, WaitCause cause) {
-  Fetch fetch = promoter_.Start(ids, nullptr, true);
+  Fetch fetch = StartFetchAhead(ids);
   DriveUntil(
       cause, [&] { return fetch.ready(); }, 0);
   return fetch;

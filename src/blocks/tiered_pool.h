@@ -73,6 +73,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
 
   [[nodiscard]] Fetch StartFetch(std::span<const BlockId> ids,
                                  std::function<void()> on_ready) override;
+  [[nodiscard]] Fetch StartFetchAhead(std::span<const BlockId> ids) override;
   [[nodiscard]] Fetch FetchNow(std::span<const BlockId> ids, WaitCause cause) override;
   [[nodiscard]] Result<void> ReadDetached(BlockId id, DetachedDone done) override;
   [[nodiscard]] Result<void> CopyNow(BlockId id, WaitCause cause,

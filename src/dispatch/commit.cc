@@ -4,6 +4,7 @@
 #include "dispatch/commit.h"
 
 #include "server/engine.h"
+#include "vk/on_behalf.h"
 
 namespace flash::dispatch {
 namespace {
@@ -18,16 +19,16 @@ void Commit(ValkeyModuleCtx* ctx, const Effect& effect, const TypedCommand& type
             std::span<const KeyChange> changes) {
   if (server::Engine::Get().replaying()) return;
   const bool as_typed = effect.command == nullptr;
-  if (commit_hook != nullptr) {
-    commit_hook(ctx, as_typed ? typed : TypedCommand{effect.command, effect.args});
-  }
+  const TypedCommand repeated = as_typed ? typed : TypedCommand{effect.command, effect.args};
+  if (commit_hook != nullptr) commit_hook(ctx, repeated);
   for (const KeyChange& change : changes) ValkeyModule_SignalModifiedKey(ctx, change.key);
-  if (as_typed) {
+  // Verbatim is what the context's client sent, which is another command for an effect that waited.
+  if (as_typed && !vk::OnBehalfOfPrimary::in_force()) {
     ValkeyModule_ReplicateVerbatim(ctx);
   } else {
-    ValkeyModule_Replicate(ctx, effect.command, "v",
-                           const_cast<ValkeyModuleString**>(effect.args.data()),  // NOLINT
-                           effect.args.size());
+    ValkeyModule_Replicate(ctx, repeated.name, "v",
+                           const_cast<ValkeyModuleString**>(repeated.args.data()),  // NOLINT
+                           repeated.args.size());
   }
   for (const KeyChange& change : changes) {
     ValkeyModule_NotifyKeyspaceEvent(ctx, change.event_class, change.event, change.key);

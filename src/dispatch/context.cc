@@ -92,7 +92,10 @@ Outcome Context::ReplyDouble(double number) {
 }
 
 Outcome Context::ReplyError(const char* text) {
-  if (!planning()) ValkeyModule_ReplyWithError(ctx_, text);
+  if (!planning()) {
+    ++errors_replied_;
+    ValkeyModule_ReplyWithError(ctx_, text);
+  }
   return Outcome::kDone;
 }
 

@@ -213,6 +213,8 @@ class Context {
     return (vk::ContextFlags(ctx_) & VALKEYMODULE_CTX_FLAGS_RESP3) != 0;
   }
   Outcome ReplyError(const char* text);
+  /// How often that has come about in this process.
+  [[nodiscard]] static uint64_t errors_replied() { return errors_replied_; }
   /// Of a parser: the message is the whole reply.
   Outcome ReplyError(const Error& error) { return ReplyError(error.message.c_str()); }
   Outcome ReplyWrongArity();
@@ -242,6 +244,7 @@ class Context {
   [[nodiscard]] bool CanReadAll(std::span<const values::StringValue> wanted) const;
 
   static constinit inline uint32_t running_ = 0;  // Contexts that exist.
+  static constinit inline uint64_t errors_replied_ = 0;
 
   ValkeyModuleCtx* ctx_;
   ValkeyModuleString** argv_;

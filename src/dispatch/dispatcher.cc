@@ -8,6 +8,7 @@
 
 #include "dispatch/errors.h"
 #include "dispatch/key_waiter.h"
+#include "dispatch/link_queue.h"
 #include "dispatch/parked.h"
 #include "dispatch/pause_points.h"
 #include "dispatch/waiting_clients.h"
@@ -64,6 +65,7 @@ bool BringsData(ValkeyModuleCtx* ctx) {
 
 /// Once per turn of the event loop.
 void OnTurn(ValkeyModuleCtx* ctx) {
+  LinkQueue::Apply(ctx);  // They were, before the time events of this turn.
   WaitingClients::Turn(ctx);
   Parked::ReleaseHeld();
   KeyWaiter::ReleaseHeld();
@@ -91,8 +93,12 @@ bool Dispatcher::MayRunNow(ValkeyModuleCtx* ctx) {
   return false;
 }
 
-bool Dispatcher::MayWriteNow(ValkeyModuleCtx* ctx) {
-  if (server::Engine::Get().replaying() || BringsData(ctx)) return true;
+bool Dispatcher::MayWriteNow(ValkeyModuleCtx* ctx, const CommandSpec& spec,
+                             ValkeyModuleString** argv, int argc) {
+  if (LinkQueue::holds() && LinkQueue::TakeBehind(ctx, spec, argv, argc)) return false;
+  if (WriteRefusal() == nullptr || server::Engine::Get().replaying() || BringsData(ctx)) {
+    return true;
+  }
   ValkeyModule_ReplyWithError(ctx, WriteRefusal());
   return false;
 }
@@ -121,6 +127,7 @@ void Dispatcher::Bring(Context& context, Outcome outcome, ValkeyModuleString** a
       return;
     }
     const std::optional<WaitCause> cause = CauseToWait(ctx, flags);
+    if (cause == WaitCause::kReplication && LinkQueue::Take(context, argv, argc, flags)) return;
     const bool blocking = context.key_wait().has_value();
     if (!cause &&
         (blocking ? KeyWaiter::Start(context, argv, argc) : Parked::Start(context, argv, argc))) {

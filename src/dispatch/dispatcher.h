@@ -34,7 +34,7 @@ class Dispatcher {
       return VALKEYMODULE_OK;
     }
     if constexpr (kSpec.writes()) {
-      if (WriteRefusal() != nullptr && !MayWriteNow(ctx)) [[unlikely]] {
+      if (WritesAreLookedAt() && !MayWriteNow(ctx, kSpec, argv, argc)) [[unlikely]] {
         return VALKEYMODULE_OK;
       }
     }
@@ -61,7 +61,9 @@ class Dispatcher {
   /// While the module is not ready: true for what must run all the same, else replies an error.
   [[nodiscard]] static bool MayRunNow(ValkeyModuleCtx* ctx);
   /// While writes are refused: true for what was acknowledged elsewhere, else replies the error.
-  [[nodiscard]] static bool MayWriteNow(ValkeyModuleCtx* ctx);
+  /// While effects of the replication link wait: false for what has to wait behind them, and does.
+  [[nodiscard]] static bool MayWriteNow(ValkeyModuleCtx* ctx, const CommandSpec& spec,
+                                        ValkeyModuleString** argv, int argc);
   /// Parks the client, or waits.
   static void Bring(Context& context, Outcome outcome, ValkeyModuleString** argv, int argc);
 };

@@ -15,6 +15,12 @@
 
 namespace flash::dispatch {
 
+/// Two keys may have one hash.
+[[nodiscard]] inline uint64_t HashOfKey(int db, std::string_view key) {
+  constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // Spreads small numbers over all bits.
+  return std::hash<std::string_view>()(key) ^ (static_cast<uint64_t>(db) + 1) * kOdd;
+}
+
 template <typename Waiter>
 class KeyQueues {
   /// Nearly all have one waiter, who needs no memory beside the map's.
@@ -32,7 +38,7 @@ class KeyQueues {
 
   /// Puts `waiter` at the end of the queue of (db, key); once if the key is named twice.
   void Enter(Waiter* waiter, int db, std::string_view key, Places* places) {
-    auto& place = *map_.try_emplace(HashOf(db, key)).first;
+    auto& place = *map_.try_emplace(HashOfKey(db, key)).first;
     Queue& queue = place.second;
     if (queue.last() == waiter) return;
     if (queue.first == nullptr) {
@@ -72,11 +78,6 @@ class KeyQueues {
   [[nodiscard]] size_t size() const { return map_.size(); }
 
  private:
-  static uint64_t HashOf(int db, std::string_view key) {
-    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // Spreads small numbers over all bits.
-    return std::hash<std::string_view>()(key) ^ (static_cast<uint64_t>(db) + 1) * kOdd;
-  }
-
   Map map_;
 };
 

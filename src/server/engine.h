@@ -60,6 +60,7 @@ struct ServerCounters : values::ValueCounters {
     uint64_t mark_bytes = 0;  // Above so many live bytes on flash; 0: never.
     bool exhausted = false;
   } eviction;
+  uint64_t replication_effects_queued = 0;  // That waited for blocks, or behind others.
   uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
 };
 

@@ -152,6 +152,7 @@ void AddReads(Fields& fields, const blocks::BlockPool::Stats& pool,
     waits += pool.waits[i];
     wait_us += pool.wait_us[i];
   }
+  fields.Add("replication_effects_queued", counters.replication_effects_queued);
   fields.Add("sync_waits_total", waits);
   fields.Add("sync_wait_us_total", wait_us);
 }

@@ -20,9 +20,13 @@ namespace flash::vk {
   return static_cast<uint32_t>(ValkeyModule_GetServerVersion());
 }
 
+namespace internal {
+inline constinit uint32_t assumed_flags = 0;  // on_behalf.h
+}
+
 /// VALKEYMODULE_CTX_FLAGS_*. Asks the memory state too: for the slow path only.
 [[nodiscard]] inline uint32_t ContextFlags(ValkeyModuleCtx* ctx) {
-  return static_cast<uint32_t>(ValkeyModule_GetContextFlags(ctx));
+  return static_cast<uint32_t>(ValkeyModule_GetContextFlags(ctx)) | internal::assumed_flags;
 }
 
 }  // namespace flash::vk

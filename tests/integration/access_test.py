@@ -50,7 +50,7 @@ SAMPLES = [
 KEYLESS = {
     "FLASH.DEBUG.STATE", "FLASH.COMPACTION.TRIGGER", "FLASH.COMPACTION.STATS", "FLASH.DRAIN",
     "FLASH.MIGRATE.PROBE", "FLASH.ADOPT.SCAN", "FLASH.DEBUG.APPLY", "FLASH.DEBUG.INFO",
-    "FLASH.DEBUG.RECOVERING",
+    "FLASH.DEBUG.RECOVERING", "FLASH.DEBUG.CATCHUP",
 }
 SHAPES = {"string": ("FLASH.SET", "v" * 200), "hash": ("FLASH.HSET", "f", "v" * 200),
           "list": ("FLASH.RPUSH", "v" * 200), "zset": ("FLASH.ZADD", 1, "m" * 200)}
@@ -215,6 +215,7 @@ def test_nobody_applies_a_log(admin):
     admin.must(*words)
     assert admin.must("EXEC")[0].startswith(b"ERR ")
     assert admin.must("FLASH.GET", "b:k") == b"v"
+    assert admin.call("FLASH.DEBUG.CATCHUP").is_error
 
 
 def names_by(admin, *categories):
@@ -242,6 +243,6 @@ def test_categories(admin, user):
         assert verdict(admin, "GET", "k") == ("+@all" in rules or "+@read" in rules), rules
     # What disturbs others, or the server, is not for everybody.
     assert {"FLASH.DEBUG.DEMOTE", "FLASH.DRAIN", "FLASH.MIGRATE", "FLASH.COMPACTION.TRIGGER",
-            "FLASH.DEBUG.APPLY"} <= names_by(admin, "dangerous")
+            "FLASH.DEBUG.APPLY", "FLASH.DEBUG.CATCHUP"} <= names_by(admin, "dangerous")
     assert not names_by(admin, "string", "hash", "list", "sortedset") & names_by(
         admin, "dangerous", "admin")
