@@ -8,6 +8,7 @@
 #include "dispatch/errors.h"
 #include "server/engine.h"
 #include "server/events.h"
+#include "vk/log.h"
 
 namespace flash::dispatch {
 
@@ -125,10 +126,23 @@ bool Context::MustApply() const {
   return server::Engine::Get().replaying() || (flags & kAcknowledged) != 0;
 }
 
+namespace {
+
+void NoteAboveTheBound() {
+  static constinit vk::SeldomLog log;
+  log.Warning(
+      "the flash tier is full: what the primary, the AOF or the log brings stays in RAM, beyond "
+      "flash.cache-size-bytes");
+}
+
+}  // namespace
+
 std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {
   if (prepared_ != nullptr && prepared_->built != nullptr) {
     // Of what could not be built past the cache, Make makes a hot value.
-    if (!prepared_->built->outcome() && !MustApply()) return ReplyFull();
+    if (prepared_->built->outcome()) return std::nullopt;
+    if (!MustApply()) return ReplyFull();
+    NoteAboveTheBound();
     return std::nullopt;
   }
   uint64_t hot_bytes = 0;
@@ -187,8 +201,9 @@ std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
   if (admitted) return std::nullopt;
   const bool waited_in_vain = prepared_ != nullptr && prepared_->full;
   if (admitted.code() != Code::kBusy || waited_in_vain) {
-    if (MustApply()) return std::nullopt;
-    return ReplyFull();
+    if (!MustApply()) return ReplyFull();
+    NoteAboveTheBound();
+    return std::nullopt;
   }
   need_.room_bytes = bytes;
   return Close(Need::Kind::kRoom);

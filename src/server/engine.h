@@ -61,7 +61,7 @@ struct ServerCounters : values::ValueCounters {
     bool exhausted = false;
   } eviction;
   uint64_t replication_effects_queued = 0;  // That waited for blocks, or behind others.
-  uint64_t commanded_demotions = 0;  // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
+  uint64_t commanded_demotions = 0;         // Blocks that FLASH.DEBUG.DEMOTE sent to flash.
 };
 
 class Engine {

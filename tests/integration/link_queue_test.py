@@ -4,7 +4,9 @@ Effects on cold data wait in a queue, with their reads under way, while the link
 else looks at the data finds them applied (docs/adr/0024).
 """
 
+import os
 import random
+import time
 
 import pytest
 
@@ -137,6 +139,24 @@ def test_effects_in_transactions_are_applied_at_once(server):
     replica.wait_for_offset_of(primary)
     assert figures(replica)[0] - queued == 2
     assert digest(replica) == digest(primary)
+
+
+def test_clients_find_what_waits_applied(server):
+    primary, replica = tiered_pair(server)
+    fill_hashes(primary, ["cold"])
+    primary.call("FLASH.SET", "hot", "0" * 100)
+    open_queue(primary, replica)
+    chill(replica, "cold")
+    assert replica.call("FLASH.GET", "hot")  # Not cold.
+    queued, _ = figures(replica)
+    sleeper, client = Connection(replica.port), Connection(replica.port)
+    sleeper.send(("DEBUG", "SLEEP", "1"))
+    batch(primary.client, [("FLASH.HSET", "cold", "f1", "1"), ("FLASH.SET", "hot", "1" * 100)])
+    time.sleep(0.3)  # The primary's commands are there first when the replica wakes, and both are.
+    client.send(("MULTI",), ("FLASH.GET", "hot"), ("FLASH.HGET", "cold", "f1"), ("EXEC",))
+    hot, cold = [client.read() for _ in range(4)][-1].plain()
+    assert (hot, cold) == (b"1" * 100, b"1")
+    assert figures(replica)[0] - queued == 1
 
 
 def test_a_key_whose_time_is_over_takes_effects_until_it_is_deleted(server):
@@ -364,3 +384,77 @@ def test_what_is_saved_in_between_is_a_prefix_of_the_stream(server, kind):
         replicate(replica, primary)
     assert queued > 1000
     assert "the save fails" not in replica.log()
+
+
+# A full tier ---------------------------------------------------------------------------------
+
+FULL = {**TIERED, "flash.compression": "none", "flash.capacity-bytes": "16mb"}
+KEPT_IN_RAM = "stays in RAM, beyond flash.cache-size-bytes"
+
+
+def fill_at_random(primary, rng, operations, share_of_deletes=0.2):
+    commands = []
+    for _ in range(operations):
+        number = rng.randrange(6000)
+        draw = rng.random()
+        if draw < share_of_deletes:
+            commands.append(("FLASH.HDEL", f"h:{number % 200}", f"f{number}"))
+        elif draw < 0.5:
+            commands.append(("FLASH.SET", f"s:{number}", os.urandom(3000)))
+        else:
+            commands.append(("FLASH.HSET", f"h:{number % 200}", f"f{number}", os.urandom(3000)))
+    for start in range(0, operations, 250):
+        batch(primary.client, commands[start:start + 250])
+
+
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru"])
+def test_a_replica_at_a_full_tier_stays_near_its_bound(server, policy):
+    """Both tiers are full; what one node has in its cache, the other may have on flash."""
+    settings = {**FULL, "maxmemory": "1gb", "maxmemory-policy": policy}
+    primary, replica = server(settings), server(settings)
+    replicate(replica, primary)
+    fill_at_random(primary, random.Random(1), 12_000)
+    replica.wait_for_offset_of(primary)
+    of_primary, info = primary.info("flash"), replica.info("flash")
+    refused, evicted = of_primary["flash_flashfull_replies"], of_primary["flash_evicted_keys"]
+    assert (refused if policy == "noeviction" else evicted) > 500
+    cache = info["flash_cache_capacity_bytes"]
+    assert info["flash_hot_bytes_peak"] <= cache * 3 // 2
+    assert info["flash_sync_waits_hard_mark"] < 200
+    assert info["flash_flashfull_replies"] == info["flash_evicted_keys"] == 0
+    assert digest(replica) == digest(primary)
+
+
+def test_a_replica_whose_tier_is_too_small_keeps_the_rest_in_ram_and_says_so(server):
+    primary = server({**FULL, "flash.capacity-bytes": "256mb"})
+    replica = server(FULL)
+    replicate(replica, primary)
+    fill_at_random(primary, random.Random(2), 12_000, share_of_deletes=0)
+    replica.wait_for_offset_of(primary)
+    info = replica.info("flash")
+    cache = info["flash_cache_capacity_bytes"]
+    assert info["flash_cache_size_bytes"] > 2 * cache
+    assert KEPT_IN_RAM in replica.log()
+    assert info["flash_sync_waits_hard_mark"] < 200
+    assert digest(replica) == digest(primary)
+    # It comes back when there is room again.
+    batch(primary.client, [("DEL", f"s:{number}") for number in range(6000)])
+    replica.wait_for_offset_of(primary)
+    wait_until(lambda: replica.info("flash")["flash_cache_size_bytes"] <= cache * 11 // 10, 30,
+               "the cache to be within its bound")
+    assert digest(replica) == digest(primary)
+
+
+def test_a_replica_of_a_replica_gets_each_effect_once(server):
+    primary, replica = tiered_pair(server, appendonly="yes")
+    last = server(TIERED)
+    replicate(last, replica)
+    writer = Writer(11)
+    for _ in range(20):
+        batch(primary.client, list(writer.commands(500)))
+        chill_some(replica, writer.random, 0)
+        chill_some(last, writer.random, 0)
+    replica.wait_for_offset_of(primary)
+    last.wait_for_offset_of(primary)
+    assert figures(replica)[0] > 100 and figures(last)[0] > 100
+    wait_until(lambda: digest(primary) == digest(replica) == digest(last), 20, "equal digests")
