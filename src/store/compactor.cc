@@ -71,9 +71,9 @@ bool Compactor::CanHelp() const {
 }
 
 bool Compactor::WantsRun() const {
-  if (victim_ && parts_.table->live(*victim_) == 0) return true;
-  if (retry_at_us_ > 0 && parts_.clock->NowUs() < retry_at_us_) return false;
-  if (victim_) return !waiting_;
+  if (victim_ && parts_.table->live(victim_->segment) == 0) return true;
+  if (pause_ == Pause::kBackoff && parts_.clock->NowUs() < retry_at_us_) return false;
+  if (victim_) return pause_ != Pause::kCompletion;
   if (pass_ || !requests_.empty()) return true;
   if (IsStuck()) return false;
   if (!NeedsRoom()) return false;
@@ -82,12 +82,9 @@ bool Compactor::WantsRun() const {
 }
 
 void Compactor::Run(uint64_t deadline_us) {
-  if (victim_ && parts_.table->live(*victim_) == 0) EndVictim(true);
-  if (retry_at_us_ > 0) {
-    if (parts_.clock->NowUs() < retry_at_us_) return;
-    retry_at_us_ = 0;
-  }
-  waiting_ = false;
+  if (victim_ && parts_.table->live(victim_->segment) == 0) EndVictim(true);
+  if (pause_ == Pause::kBackoff && parts_.clock->NowUs() < retry_at_us_) return;
+  pause_ = Pause::kNone;
   while (Advance(deadline_us) == Step::kGoOn) {
     if (parts_.clock->NowUs() >= deadline_us) return;
   }
@@ -99,14 +96,14 @@ Compactor::Step Compactor::Advance(uint64_t deadline_us) {
     if (!next) return Step::kWait;
     BeginVictim(*next);
   }
-  if (parts_.table->live(*victim_) == 0) {
+  if (parts_.table->live(victim_->segment) == 0) {
     EndVictim(true);
     return Step::kGoOn;
   }
   if (ReadAhead() == Step::kWait) return Step::kWait;
   if (!ready_.empty()) return MoveRecords(*ready_.front(), deadline_us);
-  if (reading_) {
-    waiting_ = true;
+  if (victim_->reading) {
+    pause_ = Pause::kCompletion;
     return Step::kWait;
   }
   EndVictim(true);
@@ -166,30 +163,27 @@ void Compactor::EndPass() {
 bool Compactor::IsStuck() const { return stuck_at_freed_ == parts_.table->totals().freed; }
 
 void Compactor::BeginVictim(SegmentIndex segment) {
-  victim_was_bad_ = parts_.table->state(segment) == SegmentState::kBad;
+  victim_.emplace();
+  victim_->segment = segment;
+  victim_->generation = ++generation_;
+  victim_->read_offset = parts_.table->BeginOf(segment);
+  victim_->read_end = parts_.table->WrittenEnd(segment);
+  victim_->was_bad = parts_.table->state(segment) == SegmentState::kBad;
   parts_.table->BeginVictim(segment);
-  victim_ = segment;
-  ++generation_;
-  read_offset_ = parts_.table->BeginOf(segment);
-  read_end_ = parts_.table->WrittenEnd(segment);
-  in_the_middle_ = reading_ = false;
-  bad_page_.reset();
-  bad_pages_ = 0;
-  victim_moved_units_ = 0;
-  read_failures_ = 0;
   backoff_us_ = 0;
 }
 
 void Compactor::EndVictim(bool complete) {
   SegmentTable& table = *parts_.table;
-  const SegmentIndex segment = *std::exchange(victim_, std::nullopt);
+  const Victim ended = *std::exchange(victim_, std::nullopt);
+  const SegmentIndex segment = ended.segment;
   for (Piece* piece : ready_) piece->state = Piece::State::kIdle;
   ready_.clear();
   if (complete) {
     ++counters_.runs;
-    counters_.reclaimed_bytes += (table.dead(segment) - victim_moved_units_) * kUnitBytes;
+    counters_.reclaimed_bytes += (table.dead(segment) - ended.moved_units) * kUnitBytes;
     if (table.live(segment) > 0) {
-      if (!victim_was_bad_) ++counters_.quarantined;
+      if (!ended.was_bad) ++counters_.quarantined;
       try_bad_at_us_ = parts_.clock->NowUs() + kTryBadAgainUs;
     }
   }
@@ -198,20 +192,21 @@ void Compactor::EndVictim(bool complete) {
 
 void Compactor::Abort() {
   if (victim_) EndVictim(false);
-  retry_at_us_ = 0;
+  pause_ = Pause::kNone;
 }
 
 Compactor::Step Compactor::ReadAhead() {
-  if (reading_) return Step::kGoOn;
-  if (bad_page_) return SubmitPiece(bad_page_->begin(), bad_page_->probe_end(), true);
-  const uint64_t written_end = parts_.table->WrittenEnd(*victim_);
-  if (read_offset_ >= read_end_ && read_end_ < written_end) {  // Past the page.
-    read_offset_ = resume_at_;
-    read_end_ = written_end;
-    in_the_middle_ = true;
+  Victim& victim = *victim_;
+  if (victim.reading) return Step::kGoOn;
+  if (const auto& page = victim.bad_page) return SubmitPiece(page->begin(), page->probe_end(), true);
+  const uint64_t written_end = parts_.table->WrittenEnd(victim.segment);
+  if (victim.read_offset >= victim.read_end && victim.read_end < written_end) {  // Past the page.
+    victim.read_offset = victim.resume_at;
+    victim.read_end = written_end;
+    victim.in_the_middle = true;
   }
-  if (read_offset_ >= read_end_) return Step::kGoOn;
-  return SubmitPiece(read_offset_, read_end_, false);
+  if (victim.read_offset >= victim.read_end) return Step::kGoOn;
+  return SubmitPiece(victim.read_offset, victim.read_end, false);
 }
 
 Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, bool is_probe) {
@@ -221,27 +216,28 @@ Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, bool is_probe
   // Both may still be on their way for an earlier victim, or hold what is to be moved first.
   if (idle == pieces_.end()) return WaitUnlessReady();
   Piece& piece = **idle;
-  piece.generation = generation_;
+  piece.generation = victim_->generation;
   piece.is_probe = is_probe;
-  piece.in_the_middle = in_the_middle_;
+  piece.in_the_middle = victim_->in_the_middle;
   piece.first_offset = from;
   piece.segment_end = to;
-  piece.context = {.hash_seed = hash_seed_, .sequence = parts_.table->sequence(*victim_)};
+  piece.context = {.hash_seed = hash_seed_, .sequence = parts_.table->sequence(victim_->segment)};
   piece.offset = base::AlignDown(from, piece.alignment);
   const uint64_t to_end = base::AlignUp(to, piece.alignment) - piece.offset;
   piece.bytes = static_cast<uint32_t>(std::min<uint64_t>(to_end, piece.copies.size()));
   piece.at = 0;
   if (!parts_.backend->Submit(&piece)) return WaitUnlessReady();
   piece.state = Piece::State::kReading;
-  reading_ = true;
+  victim_->reading = true;
   submitted_ = true;
   ++inflight_;
   return Step::kGoOn;
 }
 
 Compactor::Step Compactor::WaitUnlessReady() {
-  waiting_ = ready_.empty();
-  return waiting_ ? Step::kWait : Step::kGoOn;
+  if (!ready_.empty()) return Step::kGoOn;
+  pause_ = Pause::kCompletion;
+  return Step::kWait;
 }
 
 void Compactor::WalkPiece(io::Task& task, MutableBytes io_bytes) noexcept {
@@ -262,15 +258,15 @@ void Compactor::OnPieceRead(io::Task& task) noexcept {
   Compactor& self = *piece.compactor;
   --self.inflight_;
   piece.state = Piece::State::kIdle;
-  if (!self.victim_ || piece.generation != self.generation_) return;  // Aborted meanwhile.
-  self.reading_ = false;
-  self.waiting_ = false;
+  if (!self.victim_ || piece.generation != self.victim_->generation) return;  // Aborted meanwhile.
+  self.victim_->reading = false;
+  self.pause_ = Pause::kNone;
   if (piece.result != 0) return self.OnReadFailed(piece);
   self.backoff_us_ = 0;
   if (piece.is_probe) return self.OnProbed(true);
-  self.read_failures_ = 0;
-  self.read_offset_ = piece.found.next_offset;
-  self.in_the_middle_ = false;
+  self.victim_->read_failures = 0;
+  self.victim_->read_offset = piece.found.next_offset;
+  self.victim_->in_the_middle = false;
   piece.state = Piece::State::kReady;
   self.ready_.push_back(&piece);
 }
@@ -280,29 +276,32 @@ void Compactor::OnReadFailed(Piece& piece) {
   // A device that hangs comes back; one that says EIO again and again for these bytes does not.
   if (piece.result != -ETIMEDOUT) {
     if (piece.is_probe) return OnProbed(false);
-    if (++read_failures_ >= kReadFailuresMax) {
-      bad_page_.emplace(piece.offset, piece.offset + piece.bytes, piece.alignment);
+    if (++victim_->read_failures >= kReadFailuresMax) {
+      victim_->bad_page.emplace(piece.offset, piece.offset + piece.bytes, piece.alignment);
       return;
     }
   }
   backoff_us_ = std::clamp(backoff_us_ * 2, kBackoffUsMin, kBackoffUsMax);
   retry_at_us_ = parts_.clock->NowUs() + backoff_us_;
+  pause_ = Pause::kBackoff;
 }
 
 void Compactor::OnProbed(bool readable) {
-  bad_page_->OnProbe(readable);
-  if (!bad_page_->found() && !bad_page_->gone()) return;
-  read_failures_ = 0;
+  Victim& victim = *victim_;
+  BadPage& page = *victim.bad_page;
+  page.OnProbe(readable);
+  if (!page.found() && !page.gone()) return;
+  victim.read_failures = 0;
   backoff_us_ = 0;
-  if (bad_page_->found()) {  // What lies before it is walked, then what lies behind it.
+  if (page.found()) {  // What lies before it is walked, then what lies behind it.
     ++counters_.unreadable_pages;
-    read_end_ = bad_page_->begin();
-    resume_at_ = bad_page_->end();
+    victim.read_end = page.begin();
+    victim.resume_at = page.end();
   }
-  bad_page_.reset();
-  if (++bad_pages_ <= kBadPagesMax) return;
-  read_end_ = read_offset_;
-  resume_at_ = parts_.table->WrittenEnd(*victim_);
+  victim.bad_page.reset();
+  if (++victim.bad_pages <= kBadPagesMax) return;
+  victim.read_end = victim.read_offset;
+  victim.resume_at = parts_.table->WrittenEnd(victim.segment);
 }
 
 Compactor::Step Compactor::MoveRecords(Piece& piece, uint64_t deadline_us) {
@@ -314,7 +313,7 @@ Compactor::Step Compactor::MoveRecords(Piece& piece, uint64_t deadline_us) {
       case AppendStatus::kOk:
         break;
       case AppendStatus::kNoBuffer:
-        waiting_ = true;
+        pause_ = Pause::kCompletion;
         return Step::kWait;
       case AppendStatus::kNoSegment:
         stuck_at_freed_ = parts_.table->totals().freed;
@@ -334,7 +333,8 @@ Compactor::Step Compactor::MoveRecords(Piece& piece, uint64_t deadline_us) {
 AppendStatus Compactor::MoveRecord(const std::byte* copy, const RecordHeader& header) {
   const Place from(OffsetOfCopy(copy) / kUnitBytes,
                    header.record_bytes() / static_cast<uint32_t>(kUnitBytes));
-  if (!parts_.owner->OnCompact(header.id(), from)) return AppendStatus::kOk;
+  if (!parts_.owner->IsLive(header.id(), from)) return AppendStatus::kOk;
+  if (parts_.owner->GiveUp(header.id(), from)) return AppendStatus::kOk;
   WriteStream& survivors = parts_.writer->stream(StreamKind::kSurvivor);
   Place to;
   const AppendStatus status = survivors.Append(header, copy + kRecordHeaderBytes, &to);
@@ -343,8 +343,8 @@ AppendStatus Compactor::MoveRecord(const std::byte* copy, const RecordHeader& he
     survivors.RollBack(to);
     return status;
   }
-  parts_.table->Free(*victim_, from.units());
-  victim_moved_units_ += from.units();
+  parts_.table->Free(victim_->segment, from.units());
+  victim_->moved_units += from.units();
   ++counters_.moved_records;
   counters_.moved_bytes += from.bytes();
   return status;

@@ -90,6 +90,27 @@ class Compactor {
     uint64_t sequence_max = 0;  // Segments opened since are not part of it.
     bool tries_bad = false;     // Quarantined ones too.
   };
+  /// The segment being emptied, and how far its reading has come.
+  struct Victim {
+    SegmentIndex segment = 0;
+    uint64_t generation = 0;   // Pieces of other victims are of no use.
+    uint64_t read_offset = 0;  // Where the next piece begins;
+    uint64_t read_end = 0;     // up to where: what was written, or a page that cannot be read,
+    uint64_t resume_at = 0;    // behind which it goes on here.
+    bool in_the_middle = false;
+    bool reading = false;             // A piece of it is on its way.
+    uint32_t read_failures = 0;       // In a row.
+    std::optional<BadPage> bad_page;  // Being looked for.
+    uint32_t bad_pages = 0;           // Searches for one that was gone included.
+    bool was_bad = false;             // In quarantine before: not counted again.
+    uint64_t moved_units = 0;
+  };
+  /// What Run waits for, if anything.
+  enum class Pause : uint8_t {
+    kNone,
+    kCompletion,  ///< Of a read or a write; nothing else can help.
+    kBackoff,     ///< Until retry_at_us_: reads fail.
+  };
   enum class Step : uint8_t { kGoOn, kWait };
 
   static void WalkPiece(io::Task& task, MutableBytes io_bytes) noexcept;
@@ -120,20 +141,10 @@ class Compactor {
   std::array<std::unique_ptr<Piece>, 2> pieces_;
   std::deque<Piece*> ready_;  // In file order.
 
-  std::optional<SegmentIndex> victim_;
-  uint64_t generation_ = 0;
-  uint64_t read_offset_ = 0;  // Where the next piece begins;
-  uint64_t read_end_ = 0;     // up to where: what was written, or a page that cannot be read,
-  uint64_t resume_at_ = 0;    // behind which it goes on here.
-  bool in_the_middle_ = false;
-  std::optional<BadPage> bad_page_;  // Being looked for.
-  uint32_t bad_pages_ = 0;           // Of this victim; searches for one that was gone included.
-  bool reading_ = false;             // A piece of this victim is on its way.
-  uint64_t victim_moved_units_ = 0;
-  bool victim_was_bad_ = false;  // In quarantine before: not counted again.
-  bool waiting_ = false;         // The last Run ended because only a completion can help.
-  uint32_t read_failures_ = 0;   // In a row, of this victim.
-  uint64_t try_bad_at_us_ = 0;   // When passes take quarantined segments again.
+  std::optional<Victim> victim_;
+  uint64_t generation_ = 0;  // Of the last victim.
+  Pause pause_ = Pause::kNone;
+  uint64_t try_bad_at_us_ = 0;  // When passes take quarantined segments again.
   uint64_t retry_at_us_ = 0;
   uint64_t backoff_us_ = 0;
 
