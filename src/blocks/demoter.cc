@@ -221,11 +221,10 @@ void Demoter::OnPutFailed(BlockId id, uint32_t ticket, Code /*code*/) {
   core_.PutFailed(id, ticket);
 }
 
-bool Demoter::OnCompact(BlockId id, store::Place place) {
-  if (!core_.PointsAt(id, place)) return false;
-  if (core_.table().StateOf(id) != BlockState::kHotClean || health_.stuck()) return true;
+bool Demoter::GiveUp(BlockId id, store::Place place) {
+  if (core_.table().StateOf(id) != BlockState::kHotClean || health_.stuck()) return false;
   core_.LosePlace(id, place);
-  return false;
+  return true;
 }
 
 }  // namespace flash::blocks

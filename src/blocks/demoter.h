@@ -71,7 +71,7 @@ class Demoter {
 
   [[nodiscard]] bool OnPut(BlockId id, uint32_t ticket, store::Place place);
   void OnPutFailed(BlockId id, uint32_t ticket, Code code);
-  [[nodiscard]] bool OnCompact(BlockId id, store::Place place);
+  [[nodiscard]] bool GiveUp(BlockId id, store::Place place);
 
   [[nodiscard]] uint32_t batch_effective() const;
 

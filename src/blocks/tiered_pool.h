@@ -125,7 +125,8 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   // --- store::RecordOwner ---
   [[nodiscard]] bool OnPut(BlockId id, uint32_t ticket, store::Place place) override;
   void OnPutFailed(BlockId id, uint32_t ticket, Code code) override;
-  [[nodiscard]] bool OnCompact(BlockId id, store::Place place) override;
+  [[nodiscard]] bool IsLive(BlockId id, store::Place place) const override;
+  [[nodiscard]] bool GiveUp(BlockId id, store::Place place) override;
   [[nodiscard]] bool OnMoved(BlockId id, store::Place from, store::Place to) override;
 
   /// Steps 1 to 5 of docs/adr/0005.

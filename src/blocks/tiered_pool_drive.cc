@@ -61,7 +61,9 @@ void TieredPool::OnPutFailed(BlockId id, uint32_t ticket, Code code) {
   demoter_.OnPutFailed(id, ticket, code);
 }
 
-bool TieredPool::OnCompact(BlockId id, store::Place place) { return demoter_.OnCompact(id, place); }
+bool TieredPool::IsLive(BlockId id, store::Place place) const { return core_.PointsAt(id, place); }
+
+bool TieredPool::GiveUp(BlockId id, store::Place place) { return demoter_.GiveUp(id, place); }
 
 bool TieredPool::OnMoved(BlockId id, store::Place from, store::Place to) {
   return core_.Move(id, from, to);

@@ -27,13 +27,18 @@ LogWriter::LogWriter(const Options& options, SegmentTable* table, io::Backend* b
       clock_(clock),
       owner_(owner),
       streams_{WriteStream(StreamOptions(options, StreamKind::kFresh, backend->alignment()), table,
-                           this),
+                           &closed_),
                WriteStream(StreamOptions(options, StreamKind::kSurvivor, backend->alignment()),
-                           table, this)} {}
+                           table, &closed_)} {
+  for (WriteStream& stream : streams_) {
+    for (auto& buffer : stream.buffers()) {
+      buffer->done = &OnWritten;
+      buffer->writer = this;
+    }
+  }
+}
 
 LogWriter::~LogWriter() { FLASH_CHECK(inflight_ == 0); }
-
-void LogWriter::OnClosed(WriteBuffer* buffer) { closed_.push_back(buffer); }
 
 void LogWriter::Pump() {
   if (failing_) {
@@ -56,7 +61,7 @@ void LogWriter::RetargetFailed(size_t count) {
   for (; count > 0 && !failed_.empty(); --count) {
     WriteBuffer* buffer = failed_.front();
     WriteStream& stream = streams_[static_cast<size_t>(buffer->stream)];
-    const bool wanted = AnyLive(*buffer);
+    const bool wanted = AnyKept(*buffer);
     if (wanted && !stream.Retarget(*buffer, *owner_)) {
       stuck_at_freed_ = table_->totals().freed;
       return;
@@ -71,14 +76,15 @@ void LogWriter::RetargetFailed(size_t count) {
   }
 }
 
-bool LogWriter::AnyLive(const WriteBuffer& buffer) const {
+bool LogWriter::AnyKept(const WriteBuffer& buffer) {
   if (table_->live(buffer.segment) == 0) return false;
   for (uint32_t at = 0; at < buffer.used;) {
     const auto header = ReadHeader({buffer.data + at, buffer.used - at});
     FLASH_CHECK(header);
     const uint32_t bytes = header->record_bytes();
     const Place place((buffer.offset + at) / kUnitBytes, bytes / static_cast<uint32_t>(kUnitBytes));
-    if (owner_->OnCompact(header->id(), place)) return true;
+    const BlockId id = header->id();
+    if (owner_->IsLive(id, place) && !owner_->GiveUp(id, place)) return true;
     at += bytes;
   }
   return false;

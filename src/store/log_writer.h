@@ -62,20 +62,17 @@ class LogWriter {
   void LeakInflight();
   void CheckInvariants() const;
 
-  /// For WriteStream: a buffer was closed.
-  void OnClosed(WriteBuffer* buffer);
+ private:
   /// Task::done of a write.
   static void OnWritten(io::Task& task) noexcept;
-
- private:
   void OnSuccess(WriteBuffer& buffer);
   void OnFailure(WriteBuffer& buffer, bool was_probe);
   [[nodiscard]] bool Submit(WriteBuffer& buffer);
   /// Moves failed buffers, at most `count`, to new places and in front of the closed ones;
   /// those of which nothing is wanted any more are done with.
   void RetargetFailed(size_t count);
-  /// Does the owner still want a record of this buffer?
-  [[nodiscard]] bool AnyLive(const WriteBuffer& buffer) const;
+  /// Is there a record in this buffer that the owner does not give up?
+  [[nodiscard]] bool AnyKept(const WriteBuffer& buffer);
   /// A failed buffer waits for a segment, and none was freed since it found none.
   [[nodiscard]] bool IsStuck() const;
   void Probe();
@@ -87,8 +84,8 @@ class LogWriter {
   io::Backend* backend_;
   const base::Clock* clock_;
   RecordOwner* owner_;
+  ClosedBuffers closed_;
   std::array<WriteStream, 2> streams_;
-  std::deque<WriteBuffer*> closed_;
   std::deque<WriteBuffer*> failed_;
   uint32_t inflight_ = 0;
   bool submitted_ = false;

@@ -36,14 +36,16 @@ class RecordOwner {
   /// The put could not be done (kNoSpace, kIo): the block stays where it was.
   virtual void OnPutFailed(BlockId id, uint32_t ticket, Code code) = 0;
 
-  /// Must the record of `id` at `place` survive the compaction of its segment? Only if `id` still
-  /// points there. An owner that holds the bytes in RAM as well may Free(place) within this call
-  /// and say no: that spares a move.
-  [[nodiscard]] virtual bool OnCompact(BlockId id, Place place) = 0;
+  /// Does `id` still point at `place`?
+  [[nodiscard]] virtual bool IsLive(BlockId id, Place place) const = 0;
+
+  /// The live record of `id` at `place` is about to be moved. An owner that holds the bytes in RAM
+  /// as well may Free(place) within this call, which spares the move: true if it did.
+  [[nodiscard]] virtual bool GiveUp(BlockId id, Place place) = 0;
 
   /// The live record of `id` is now at `to`; only if the owner still points at `from` (returns
-  /// false if not, and the store forgets the copy). `from` counts as freed. Follows
-  /// OnCompact, or comes alone when a write buffer whose write failed is sent elsewhere.
+  /// false if not, and the store forgets the copy). `from` counts as freed. Follows GiveUp, or
+  /// comes alone when a write buffer whose write failed is sent elsewhere.
   [[nodiscard]] virtual bool OnMoved(BlockId id, Place from, Place to) = 0;
 };
 

@@ -61,16 +61,14 @@ class ModelOwner final : public RecordOwner {
     auto block = blocks.find(id);
     if (block != blocks.end() && block->second.put == ticket) block->second.put = 0;
   }
-  [[nodiscard]] bool OnCompact(BlockId id, Place place) override {
-    auto block = blocks.find(id);
-    if (block == blocks.end() || !block->second.stored || block->second.place != place) {
-      return false;
-    }
-    if (keep_in_ram_random != nullptr && keep_in_ram_random->Chance(1, 20)) {
-      block->second.stored = false;
-      store->Free(place);
-      return false;
-    }
+  [[nodiscard]] bool IsLive(BlockId id, Place place) const override {
+    const auto block = blocks.find(id);
+    return block != blocks.end() && block->second.stored && block->second.place == place;
+  }
+  [[nodiscard]] bool GiveUp(BlockId id, Place place) override {
+    if (keep_in_ram_random == nullptr || !keep_in_ram_random->Chance(1, 20)) return false;
+    blocks.at(id).stored = false;
+    store->Free(place);
     return true;
   }
   [[nodiscard]] bool OnMoved(BlockId id, Place from, Place to) override {

@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
-
-#include "store/log_writer.h"
+#include <utility>
 
 namespace flash::store {
 namespace {
@@ -21,17 +20,15 @@ void SealBuffer(io::Task& task, MutableBytes io_bytes) noexcept {
 
 }  // namespace
 
-WriteStream::WriteStream(const Options& options, SegmentTable* table, LogWriter* writer)
-    : options_(options), table_(table), writer_(writer) {
+WriteStream::WriteStream(const Options& options, SegmentTable* table, ClosedBuffers* closed)
+    : options_(options), table_(table), closed_(closed) {
   for (uint32_t i = 0; i < options.buffers; ++i) {
     auto buffer = std::make_unique<WriteBuffer>();
     buffer->kind = io::Task::Kind::kWrite;
     buffer->work = &SealBuffer;
-    buffer->done = &LogWriter::OnWritten;
     buffer->memory = PageMemory(options.buffer_bytes);
     buffer->data = buffer->memory.data();
     buffer->stream = options.kind;
-    buffer->writer = writer;
     buffer->context.hash_seed = options.hash_seed;
     buffers_.push_back(std::move(buffer));
   }
@@ -121,7 +118,7 @@ void WriteStream::CloseFilling() {
   table_->AppendPadding(buffer.segment,
                         (buffer.bytes - buffer.used) / static_cast<uint32_t>(kUnitBytes));
   buffer.state = WriteBuffer::State::kClosed;
-  writer_->OnClosed(&buffer);
+  closed_->push_back(&buffer);
 }
 
 void WriteStream::SealOpen() {

@@ -8,6 +8,7 @@
 // Bytes: docs/format/segment.md.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -40,13 +41,16 @@ struct WriteBuffer : io::Task {
   uint32_t used = 0;
   SegmentIndex segment = 0;
   ChecksumContext context;
-  LogWriter* writer = nullptr;
+  LogWriter* writer = nullptr;  // Set by it, for Task::done.
 
   /// Is the byte at file offset `at` one of a record in here?
   [[nodiscard]] bool Holds(uint64_t at) const {
     return state != State::kIdle && at >= offset && at < offset + used;
   }
 };
+
+/// Buffers that wait for their writes, in this order.
+using ClosedBuffers = std::deque<WriteBuffer*>;
 
 enum class AppendStatus : uint8_t {
   kOk,
@@ -64,7 +68,9 @@ class WriteStream {
     uint64_t hash_seed = 0;
   };
 
-  WriteStream(const Options& options, SegmentTable* table, LogWriter* writer);
+  /// Buffers that are closed are put at the end of `closed`. Task::done of the buffers is for
+  /// whoever writes them to set. Both outlive the stream.
+  WriteStream(const Options& options, SegmentTable* table, ClosedBuffers* closed);
 
   /// Appends a record; it is live, and readable through its buffer. Only if kOk.
   [[nodiscard]] AppendStatus Append(const RecordHeader& header, const std::byte* stored,
@@ -104,7 +110,7 @@ class WriteStream {
 
   Options options_;
   SegmentTable* table_;
-  LogWriter* writer_;
+  ClosedBuffers* closed_;
   std::vector<std::unique_ptr<WriteBuffer>> buffers_;
   std::optional<SegmentIndex> open_;
   WriteBuffer* filling_ = nullptr;  // Bound to the end of *open_.

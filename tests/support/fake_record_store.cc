@@ -95,7 +95,7 @@ void FakeRecordStore::Tick(uint64_t /*budget_us*/) {
 
 bool FakeRecordStore::Compact(store::Place place) {
   const Record record = records_.at(place.bits());
-  if (!owner_.OnCompact(record.id, place)) return false;
+  if (!owner_.IsLive(record.id, place) || owner_.GiveUp(record.id, place)) return false;
   const store::Place to = NewPlace(record.bytes.size());
   records_.emplace(to.bits(), record);
   if (!owner_.OnMoved(record.id, place, to)) {
