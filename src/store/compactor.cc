@@ -198,7 +198,8 @@ void Compactor::Abort() {
 Compactor::Step Compactor::ReadAhead() {
   Victim& victim = *victim_;
   if (victim.reading) return Step::kGoOn;
-  if (const auto& page = victim.bad_page) return SubmitPiece(page->begin(), page->probe_end(), true);
+  if (const auto& page = victim.bad_page)
+    return SubmitPiece(page->begin(), page->probe_end(), true);
   const uint64_t written_end = parts_.table->WrittenEnd(victim.segment);
   if (victim.read_offset >= victim.read_end && victim.read_end < written_end) {  // Past the page.
     victim.read_offset = victim.resume_at;
