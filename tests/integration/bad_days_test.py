@@ -4,7 +4,6 @@ Whatever happens: never wrong data, the key stays, the error says what it is, an
 on as soon as the cause is gone. Finer faults (torn, lost, misdirected) are the simulator's.
 """
 
-import mmap
 import os
 import resource
 import threading
@@ -46,23 +45,6 @@ def assert_fails(word, call, *args):
         call(*args)
 
 
-def spoil_file(path, start=4096):
-    """Overwrites everything behind the superblock, as a bad disk would.
-
-    Past the page cache, as the server itself writes: dirty pages would collide with its transfers.
-    """
-    junk = mmap.mmap(-1, MIB)  # Aligned as O_DIRECT demands.
-    junk.write(b"\xa5" * MIB)
-    tier = os.open(path, os.O_WRONLY | os.O_DIRECT)
-    try:
-        end = os.path.getsize(path)
-        for offset in range(start, end, MIB):
-            count = min(MIB, end - offset)
-            assert os.pwritev(tier, [memoryview(junk)[:count]], offset) == count
-    finally:
-        os.close(tier)
-
-
 def accounting_holds(info):
     return (info["flash_storage_used_bytes"] + info["flash_storage_free_bytes"]
             == info["flash_storage_capacity_bytes"])
@@ -75,7 +57,7 @@ def test_broken_bytes_are_an_error_and_the_key_stays(server):
     node = server({"flash.capacity-bytes": "32mb"})
     put(node, range(40))
     demote(node, range(30))
-    spoil_file(node.dir / "flash.tier")
+    disks.spoil_file(node.dir / "flash.tier")
     for number in range(30):
         assert_fails("FLASHIO", node.call, "FLASH.GET", name_of(number))
         assert node.call("EXISTS", name_of(number)) == 1
@@ -97,7 +79,7 @@ def test_broken_bytes_in_a_transaction_and_a_script(server):
     node = server({"flash.capacity-bytes": "32mb"})
     put(node, range(2))
     demote(node, range(2))
-    spoil_file(node.dir / "flash.tier")
+    disks.spoil_file(node.dir / "flash.tier")
     link = Connection(node.port)
     for words in (["MULTI"], ["FLASH.GET", name_of(0)], ["SET", "native", "x"]):
         link.must(*words)
@@ -115,7 +97,7 @@ def test_a_save_with_broken_bytes_fails_loudly(server):
     node.call("SAVE")
     saved = (node.dir / "dump.rdb").read_bytes()
     demote(node, range(5))
-    spoil_file(node.dir / "flash.tier")
+    disks.spoil_file(node.dir / "flash.tier")
     node.call("BGSAVE")
     wait_until(lambda: not node.info("persistence")["rdb_bgsave_in_progress"], 60, "BGSAVE")
     assert node.info("persistence")["rdb_last_bgsave_status"] == "err"

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from bad_days_test import assert_fails, spoil_file
+from bad_days_test import assert_fails
 from conftest import wait_until
+from harness.disks import spoil_file
 from harness.parking import chill
 from harness.resp import Connection
 

@@ -7,8 +7,8 @@ what happened, says what its reply and result are. Nothing is left behind.
 import pytest
 import redis
 
-from bad_days_test import spoil_file
 from conftest import wait_until
+from harness.disks import spoil_file
 from harness.parking import Holder, chill, parked_now, send_and_park
 from harness.resp import Connection, Error
 

@@ -4,6 +4,7 @@ Needs root and the right to mount; where that is missing the test is skipped, sa
 """
 
 import fcntl
+import mmap
 import os
 import struct
 import subprocess
@@ -14,6 +15,24 @@ import pytest
 _EXT4_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 _SHUTDOWN_NO_FLUSH = 2
 _FREEZE, _THAW = 0xC0045877, 0xC0045878  # _IOWR('X', 119 / 120, int)
+_MIB = 1 << 20
+
+
+def spoil_file(path, start=4096):
+    """Overwrites everything behind the superblock, as a bad disk would.
+
+    Past the page cache, as the server itself writes: dirty pages would collide with its transfers.
+    """
+    junk = mmap.mmap(-1, _MIB)  # Aligned as O_DIRECT demands.
+    junk.write(b"\xa5" * _MIB)
+    tier = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    try:
+        end = os.path.getsize(path)
+        for offset in range(start, end, _MIB):
+            count = min(_MIB, end - offset)
+            assert os.pwritev(tier, [memoryview(junk)[:count]], offset) == count
+    finally:
+        os.close(tier)
 
 
 class Disk:
