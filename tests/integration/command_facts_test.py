@@ -116,6 +116,30 @@ def test_keys_are_the_twins(connection, question):
                 [[key, set(flags)] for key, flags in native.plain()], sample
 
 
+def key_replies(connection, question, prefix, name, words):
+    reply = connection.call("COMMAND", question, prefix + name, *words)
+    if reply.is_error:
+        return reply.value
+    if question == "GETKEYS":
+        return reply.plain()
+    return [[key, set(flags)] for key, flags in reply.plain()]
+
+
+@pytest.mark.parametrize("question", ["GETKEYS", "GETKEYSANDFLAGS"])
+def test_keys_of_every_command_are_the_twins(connection, question):
+    """With as many words as it may have, up to eight, so that keys stand wherever they can."""
+    found = 0
+    for _, twin in twins(connection):
+        for count in range(9):
+            for words in (["a", "2", "b", "c", "d", "3", "e", "f"], ["k%d" % n for n in range(8)]):
+                args = (twin.decode(), words[:count])
+                flash, native = (key_replies(connection, question, prefix, *args)
+                                 for prefix in ("FLASH.", ""))
+                assert flash == native, args
+                found += isinstance(flash, list)
+    assert found > 300
+
+
 # A user of several selectors may read a key by one of them and set it by another: SET with GET
 # needs one that allows both, and so does FLASH.SET. {} is the command's name.
 RULES = [
