@@ -54,6 +54,10 @@ uint64_t BytesOf(const std::vector<BlockId>& ids) {
   return bytes;
 }
 
+/// What is read ahead together: of so many keys at most, and what may be sent in so much time.
+constexpr size_t kKeysAhead = 64;
+constexpr uint64_t kAheadUs = 100'000;
+
 constexpr const char* kHidden =
     "ERR MIGRATE is hidden from modules (rename-command); keys that were not moved are kept";
 
@@ -113,23 +117,46 @@ bool Migration::MayGo(ValkeyModuleCtx* ctx) {
   return false;
 }
 
-bool Migration::ReadAhead(ValkeyModuleCtx* ctx) {
-  blocks::BlockPool& pool = Engine::Get().pool();
-  std::vector<BlockId> cold = BlocksOf(Look(ctx, request_.keys[next_].get()));
-  next_is_cold_ = types::AreMostlyCold(cold);
-  if (waits_here()) return false;
-  KeepCold(&cold);
-  const uint64_t bytes = BytesOf(cold);
+uint64_t Migration::AheadBytesMax() const {
   const server::Settings& settings = Engine::Get().settings();
-  // Larger ones are read by the transfer itself, in large portions past the cache.
-  const bool worth = !cold.empty() && bytes <= settings.migration_max_key_bytes &&
-                     bytes <= settings.cache_size_bytes / 4;
-  if (!worth) return false;
-  pins_ = pool.StartFetch(cold, [] {});
+  const uint64_t quarter = settings.cache_size_bytes / 4;
+  const uint64_t megabits = settings.migration_bandwidth_mbps;
+  // No more than may go soon: all that is read ahead is held until then.
+  return megabits == 0 ? quarter : std::min(quarter, megabits * kAheadUs / 8);
+}
+
+bool Migration::ReadAhead(ValkeyModuleCtx* ctx) {
+  const server::Settings& settings = Engine::Get().settings();
+  const uint64_t bytes_max = AheadBytesMax();
+  const size_t keys_max = next_ < alone_until_ ? 1 : kKeysAhead;
+  const size_t end = std::min(request_.keys.size(), next_ + keys_max);
+  std::vector<BlockId> wanted;
+  uint64_t bytes = 0;
+  were_cold_.clear();
+  for (ahead_until_ = next_; ahead_until_ < end; ++ahead_until_) {
+    std::vector<BlockId> cold = BlocksOf(Look(ctx, request_.keys[ahead_until_].get()));
+    const bool was_cold = types::AreMostlyCold(cold);
+    KeepCold(&cold);
+    const uint64_t key_bytes = BytesOf(cold);
+    if (ahead_until_ > next_ && bytes + key_bytes > bytes_max) break;
+    were_cold_.push_back(was_cold);
+    // Larger ones are read by the transfer itself, in large portions past the cache.
+    const bool worth =
+        key_bytes <= settings.migration_max_key_bytes && key_bytes <= settings.cache_size_bytes / 4;
+    if (!worth || waits_here()) continue;
+    wanted.insert(wanted.end(), cold.begin(), cold.end());
+    bytes += key_bytes;
+  }
+  // Keys may share blocks, and a key may be named twice.
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  if (wanted.empty()) return false;
+  pins_ = Engine::Get().pool().StartFetch(wanted, [] {});
   return true;
 }
 
 void Migration::Transfer(ValkeyModuleCtx* ctx) {
+  const bool was_cold = were_cold_[were_cold_.size() - (ahead_until_ - next_)];
   const vk::String& key = request_.keys[next_++];
   const Found found = Look(ctx, key.get());
   if (!found.exists) return;
@@ -156,7 +183,7 @@ void Migration::Transfer(ValkeyModuleCtx* ctx) {
   for (const vk::String& word : words) views.push_back(word.get());
   const uint64_t bytes = BytesOf(BlocksOf(found));
   const dispatch::Context::ServersOwn servers_own;
-  const types::MigrationDump migration_dump(next_is_cold_);
+  const types::MigrationDump migration_dump(was_cold);
   const vk::CallReply reply(ValkeyModule_Call(ctx, "MIGRATE", "!v", views.data(), views.size()));
   if (reply.is_error()) {
     ++Counters().keys_rejected;
@@ -185,19 +212,21 @@ bool Migration::Step(ValkeyModuleCtx* ctx, uint64_t /*deadline_us*/) {
     return false;
   }
   if (!waits_here() && Engine::Get().clock().NowUs() < free_from_us_) return false;
-  if (!ahead_) {
-    ahead_ = true;
-    next_is_cold_ = false;
-    if (ReadAhead(ctx)) return false;
-  }
+  if (next_ == ahead_until_ && ReadAhead(ctx)) return false;
   if (pins_.started() && !pins_.ready()) return false;
   if (pins_.started() && !pins_.outcome()) {
-    End("FLASHIO a value could not be read from flash; it and the keys after it are kept");
-    return false;
+    pins_.Release();
+    if (ahead_until_ - next_ == 1) {
+      End("FLASHIO a value could not be read from flash; it and the keys after it are kept");
+      return false;
+    }
+    // One of several: those before it are to be moved, so from here on one by one.
+    alone_until_ = ahead_until_;
+    ahead_until_ = next_;
+    return true;
   }
   Transfer(ctx);
-  pins_.Release();
-  ahead_ = false;
+  if (next_ == ahead_until_) pins_.Release();
   return !done();
 }
 

@@ -1,9 +1,9 @@
 // migration.h: keys move to another server: FLASH.MIGRATE.
 //
-// Asks the target whether it has the module and room, then moves key by key: the blocks of a cold
-// value are read ahead beside the event loop, within the bandwidth limit, and the server's own
-// MIGRATE transfers the key, which stays here until the target has acknowledged it. Thread: main.
-// Decision: docs/adr/0017.
+// Asks the target whether it has the module and room, then moves key by key: the blocks of the next
+// cold values are read ahead beside the event loop, within the bandwidth limit, and the server's
+// own MIGRATE transfers each key, which stays here until the target has acknowledged it. Thread:
+// main. Decision: docs/adr/0017.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,9 @@ class Migration final : public dispatch::TimedJob {
   [[nodiscard]] bool MayGo(ValkeyModuleCtx* ctx);
   /// Bytes on flash that the keys' values have, about.
   [[nodiscard]] uint64_t ColdBytes(ValkeyModuleCtx* ctx) const;
-  /// Begins to read ahead what is cold of the next key. False: there is nothing to wait for.
+  /// Begins to read ahead what is cold of the next keys. False: there is nothing to wait for.
   bool ReadAhead(ValkeyModuleCtx* ctx);
+  [[nodiscard]] uint64_t AheadBytesMax() const;
   void Transfer(ValkeyModuleCtx* ctx);
   void End(std::string answer);
 
@@ -53,9 +54,10 @@ class Migration final : public dispatch::TimedJob {
   blocks::Fetch pins_;
   size_t next_ = 0;
   size_t moved_ = 0;
-  bool asked_ = false;         // The target's answer was looked at.
-  bool ahead_ = false;         // The next key was read ahead, or need not be.
-  bool next_is_cold_ = false;  // As it was before it was read ahead.
+  bool asked_ = false;           // The target's answer was looked at.
+  size_t ahead_until_ = 0;       // Keys before this one were read ahead, or need not be.
+  size_t alone_until_ = 0;       // Up to this one each is read ahead by itself.
+  std::vector<bool> were_cold_;  // Those read ahead last, as they were before that.
   uint64_t began_us_ = 0;
   uint64_t free_from_us_ = 0;  // The bandwidth limit allows the next key then.
   std::string answer_;

@@ -1,5 +1,6 @@
 """FLASH.MIGRATE and FLASH.MIGRATE.PROBE: keys move whole, once, or stay; every documented error."""
 
+import mmap
 import os
 import socket
 import threading
@@ -283,6 +284,42 @@ def test_a_target_that_dies_in_the_middle_loses_and_doubles_nothing(server):
     here, there = set(source.client.keys()), set(target.client.keys())
     assert here | there == {key.encode() for key in keys}
     assert len(here & there) <= 1  # One may have arrived whose acknowledgement did not.
+
+
+def spoil_page_of(tier, value):
+    """One page of where a value lies, past the page cache, as the server writes."""
+    at = tier.read_bytes().find(value[8000:8064])
+    assert at > 0, "not on flash yet"
+    junk = mmap.mmap(-1, 4096)  # Aligned as O_DIRECT demands.
+    file = os.open(tier, os.O_WRONLY | os.O_DIRECT)
+    try:
+        assert os.pwritev(file, [junk], (at + 4096) // 4096 * 4096) == 4096
+    finally:
+        os.close(file)
+
+
+def test_an_unreadable_value_ends_it_and_those_before_it_have_moved(server):
+    """Values are read ahead many at a time; the error is about one of them all the same."""
+    source = server({**TIER, "flash.cache-size-bytes": "8mb", "flash.compression": "none"})
+    target = server(TIER)
+    values = {f"key:{n}": os.urandom(20_000) for n in range(40)}
+    for key, value in values.items():
+        source.call("FLASH.SET", key, value)
+        source.call("FLASH.DEBUG.DEMOTE", key)
+    source.call("FLASH.SET", "last", os.urandom(3 * MIB))  # Then no buffer holds the others.
+    source.call("FLASH.DEBUG.DEMOTE", "last")
+    spoil_page_of(source.dir / "flash.tier", values["key:25"])
+    with pytest.raises(redis.exceptions.ResponseError, match="FLASHIO .* keys after it are kept"):
+        migrate(source, target, "", "KEYS", *values)
+    moved = [f"key:{n}".encode() for n in range(25)]
+    assert sorted(target.client.keys()) == sorted(moved)
+    assert source.call("EXISTS", *moved) == 0 and source.call("DBSIZE") == 16
+    for key in moved:
+        assert target.call("FLASH.GET", key) == values[key.decode()]
+    rest = [f"key:{n}" for n in range(26, 40)]
+    assert migrate(source, target, "", "KEYS", *rest, "key:26") == b"OK"  # One twice.
+    assert target.call("DBSIZE") == 39 and source.call("DBSIZE") == 2
+    assert number(source, "migration_keys_migrated") == 39
 
 
 def test_probe_answers_the_state_of_this_server_and_of_another(server):
