@@ -3,9 +3,11 @@
 // Thread: main, or the only one of a forked child.
 #include "types/save_support.h"
 
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <optional>
 #include <string>
 
@@ -32,8 +34,16 @@ struct SaveState {
 };
 constinit SaveState state;
 
+/// A server that was killed and started again may have a newer snapshot, behind which its log was
+/// cut, before this child gets to put its own in that place.
+void DieWithServer() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != state.server_pid) _exit(1);
+}
+
 void OnPersistence(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t sub,
                    void* /*data*/) {
+  if (InForkedChild()) DieWithServer();
   state.synchronous_save = sub == VALKEYMODULE_SUBEVENT_PERSISTENCE_SYNC_RDB_START;
   state.failure.reset();
   ForgetValueTable();

@@ -16,11 +16,31 @@ from conftest import LOGGED, wait_until
 from crash.reader import read_all
 from crash.writer import Writer
 from harness import values
+from harness.children import child_of, has_ended
 
 CACHE_MIB, VALUE_BYTES = 2, 4000
 NUMBERS = range(8 * CACHE_MIB * (1 << 20) // VALUE_BYTES + 1)
 SETTINGS = {**LOGGED, "flash.cache-size-bytes": f"{CACHE_MIB}mb", "flash.capacity-bytes": "64mb",
             "flash.compaction-interval-sec": "1", "flash.wal-max-bytes": "256mb"}
+
+
+def test_a_child_that_saves_dies_with_its_server(server):
+    """Else its snapshot would take the place of the next life's, behind which the log was cut."""
+    node = server({**LOGGED, "rdb-key-save-delay": "1000000"}, start=False).start()
+    node.save_in_background()
+    saved = (node.dir / "dump.rdb").read_bytes()
+    for number in range(5):
+        node.call("FLASH.SET", f"key{number}", number)
+    node.call("BGSAVE")
+    child = child_of(node)
+    # It reports after the first key, and would notice then; after that, with the 1,025th.
+    wait_until(lambda: node.info("persistence")["current_save_keys_processed"] > 0, 60, "a key")
+    node.kill()
+    wait_until(lambda: has_ended(child), 60, "the child's end")
+    assert (node.dir / "dump.rdb").read_bytes() == saved
+    node.start()
+    for number in range(5):
+        assert node.call("FLASH.GET", f"key{number}") == str(number).encode()
 
 
 def wait_until_cron_ran(node):

@@ -2,12 +2,12 @@
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 import redis
 
 from conftest import LOGGED, wait_until
+from harness.children import child_of
 
 LIMIT = 16 << 20
 SETTINGS = {**LOGGED, "flash.sync": "no", "flash.wal-max-bytes": str(LIMIT)}
@@ -45,11 +45,6 @@ def test_writes_go_on_while_a_snapshot_takes_long(server):
     wait_until(lambda: write_until(node, lambda: True) is None, 30, "writes to be taken")
     wait_until(lambda: log_bytes(node) < LIMIT, 30, "the log's cut")
     assert node.call("FLASH.GET", "key:0") == VALUE
-
-
-def child_of(node):
-    (child,) = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
-    return int(child)
 
 
 def test_writes_are_refused_at_twice_the_size_when_snapshots_fail(server):
