@@ -206,8 +206,8 @@ class Server:
 
     def _spawn(self):
         environment = {**os.environ, **self.environment}
-        if os.environ.get("FLASH_LD_PRELOAD"):
-            environment["LD_PRELOAD"] = os.environ["FLASH_LD_PRELOAD"]
+        if environment.get("FLASH_LD_PRELOAD"):
+            environment["LD_PRELOAD"] = environment["FLASH_LD_PRELOAD"]
         self._log_start = len(self.log())
         with open(self.dir / "server.log", "ab") as log:
             self.process = subprocess.Popen(

@@ -11,6 +11,8 @@ import pytest
 import redis
 
 from conftest import LOGGED, wait_until
+from harness import noise
+from harness.failing_reads import FailingReads
 from harness.log_device import KINDS, LogFault, Witness
 from harness.resp import Connection, Disconnected
 from harness.turns import HeldOutput, keep_busy
@@ -141,6 +143,25 @@ def test_writes_go_on_by_themselves_once_a_new_log_has_its_base(server, kind):
         if each.key != "w0":  # Deleted, or not, by whoever was disconnected for it.
             each.judge(node)
     assert node.call("FLASH.MGET", "kept", "refused") == [b"k" * 100, None]
+
+
+def test_a_restored_key_that_cannot_be_read_again_ends_the_log(server):
+    """RESTORE may leave a value on flash only; the log takes it from there, by DUMP."""
+    node = server({**LOGGED, "flash.cache-size-bytes": "4mb"}, start=False,
+                  module_args=("flash.io-backend", "threads"))  # Which read by pread.
+    reads = FailingReads(node)
+    node.start()
+    node.call("FLASH.RPUSH", "list", *(noise.value(number) for number in range(4_000)))
+    payload, elements = node.call("DUMP", "list"), node.call("FLASH.LRANGE", "list", 0, -1)
+    with reads:
+        with pytest.raises(Disconnected):
+            Connection(node.port).call("RESTORE", "copy", 0, payload)
+        assert "a restored key could not be read" in node.log()
+    wait_until(lambda: base(node) == "ok", what="a new log with its base")
+    assert node.connect().execute_command("RESTORE", "copy", 0, payload, "REPLACE")
+    node.restart(crash=True)
+    assert node.call("FLASH.LRANGE", "copy", 0, -1) == elements
+    assert node.call("FLASH.LRANGE", "list", 0, -1) == elements
 
 
 @FAILING
