@@ -23,8 +23,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
 from measures import (cache, cold, collection_memory, collection_speed,  # noqa: E402
-                      collection_stalls, durable, hot, io_backends, memory, snapshots, stalls,
-                      turns)
+                      collection_stalls, durable, hot, io_backends, memory, resharding, snapshots,
+                      stalls, turns)
 from measures.tools import FAILED, NOT_BUILT, SHOWN, Bench, Row, has_command  # noqa: E402
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
@@ -37,6 +37,7 @@ GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
           "collections-1k": collection_speed.group(1_000),
           "collections-1m": collection_speed.group(1_000_000),
           "collection-stalls": collection_stalls.measure,
+          "resharding": resharding.measure,
           "turns": turns.measure}
 # Promises whose command does not exist yet, or that tests show instead of a measurement.
 LATER = [
