@@ -1,4 +1,4 @@
-"""Slots that move under load: 16 at once by valkey-cli, 4 writers, keys that are cold for nine tenths.
+"""Slots that move under load: 16 at once by valkey-cli, 4 writers, keys cold for nine tenths.
 
 The same with native keys in the same run. Writers know what each of their keys holds: at the end
 nothing acknowledged may be lost, and no read may have been stale.
