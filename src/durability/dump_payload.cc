@@ -19,7 +19,20 @@ constexpr int kEncodingBits = 10;
 constexpr std::string_view kLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+constexpr char kTail[kTailBytes] = {};
+
 }  // namespace
+
+std::string DumpHead(std::string_view type_name, int encoding) {
+  uint64_t id = 0;
+  for (const char letter : type_name) id = id << kLetterBits | kLetters.find(letter);
+  id = id << kEncodingBits | static_cast<uint64_t>(encoding);
+  std::string head = {static_cast<char>(kModuleValue), static_cast<char>(kLengthOf64Bits)};
+  for (int shift = 56; shift >= 0; shift -= 8) head += static_cast<char>(id >> shift & 0xff);
+  return head;
+}
+
+std::string_view DumpTail() { return {kTail, sizeof kTail}; }
 
 std::optional<DumpPayload> ParseDump(std::string_view payload) {
   if (payload.size() < kHeadBytes + kTailBytes) return std::nullopt;

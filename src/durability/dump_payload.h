@@ -17,6 +17,11 @@ struct DumpPayload {
   std::string_view value;  // A view into the payload.
 };
 
+/// What stands before a value of a type (its name has nine letters), and behind it: version and
+/// checksum are zeros, as ParseDump does not look at them.
+[[nodiscard]] std::string DumpHead(std::string_view type_name, int encoding);
+[[nodiscard]] std::string_view DumpTail();
+
 /// Nothing: it is of another kind, or too short. The checksum is not looked at.
 [[nodiscard]] std::optional<DumpPayload> ParseDump(std::string_view payload);
 

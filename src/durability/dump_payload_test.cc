@@ -36,6 +36,18 @@ TEST(DumpPayload, TypesEncodingAndValue) {
   EXPECT_EQ(of_hash->value, FromHex("0201050401660176"));
 }
 
+TEST(DumpPayload, HeadAndTailAreThoseOfServers) {
+  for (const std::string_view hex : {kString, kHash}) {
+    const std::string dump = FromHex(hex);
+    const auto parsed = ParseDump(dump);
+    ASSERT_TRUE(parsed);
+    const std::string made = DumpHead(parsed->type_name, parsed->encoding) +
+                             std::string(parsed->value) + std::string(DumpTail());
+    ASSERT_EQ(made.size(), dump.size());
+    EXPECT_EQ(made.substr(0, made.size() - 10), dump.substr(0, dump.size() - 10));
+  }
+}
+
 TEST(DumpPayload, OtherPayloadsAreNone) {
   EXPECT_FALSE(ParseDump(""));
   EXPECT_FALSE(ParseDump(FromHex("0001760b00ba38287a8aa6dd39aaaaaaaaaaaaaaaaaaaa")));  // Native.

@@ -23,11 +23,22 @@ uint32_t internal::PutVarint(uint64_t value, std::byte* to) {
   return bytes;
 }
 
-uint64_t EncodedBytes(const Effect& effect) {
-  uint64_t bytes =
-      1 + VarintBytes(effect.db) + VarintBytes(effect.number) + VarintBytes(effect.texts.size());
-  for (const std::string_view text : effect.texts) bytes += VarintBytes(text.size()) + text.size();
+uint64_t internal::LastBytes(const Effect& effect) {
+  uint64_t bytes = 0;
+  const size_t count = effect.texts.size();
+  for (size_t i = count - effect.last_in_pieces; i < count; ++i) bytes += effect.texts[i].size();
   return bytes;
+}
+
+uint64_t EncodedBytes(const Effect& effect) {
+  const size_t whole = effect.texts.size() - (effect.last_in_pieces - 1);
+  uint64_t bytes = 1 + VarintBytes(effect.db) + VarintBytes(effect.number) + VarintBytes(whole);
+  for (size_t i = 0; i + 1 < whole; ++i) {
+    bytes += VarintBytes(effect.texts[i].size()) + effect.texts[i].size();
+  }
+  if (whole == 0) return bytes;
+  const uint64_t last_bytes = internal::LastBytes(effect);
+  return bytes + VarintBytes(last_bytes) + last_bytes;
 }
 
 std::optional<Effect> DecodeEffect(Bytes bytes) {

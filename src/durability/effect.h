@@ -34,6 +34,8 @@ struct Effect {
   uint64_t db = 0;
   uint64_t number = 0;
   std::vector<std::string_view> texts;
+  /// To be encoded only: the last text comes as so many pieces, one behind the other.
+  uint32_t last_in_pieces = 1;
 };
 
 [[nodiscard]] uint64_t EncodedBytes(const Effect& effect);
@@ -49,6 +51,8 @@ namespace internal {
 inline constexpr uint32_t kVarintBytesMax = 9;
 /// Returns how many bytes it wrote.
 uint32_t PutVarint(uint64_t value, std::byte* to);
+/// Of the last text, with all its pieces.
+uint64_t LastBytes(const Effect& effect);
 }  // namespace internal
 
 template <typename Add>
@@ -56,14 +60,18 @@ void EncodeParts(const Effect& effect, const Add& add) {
   std::byte head[1 + 3 * internal::kVarintBytesMax];
   head[0] = static_cast<std::byte>(effect.kind);
   uint32_t at = 1;
-  for (const uint64_t value : {effect.db, effect.number, uint64_t{effect.texts.size()}}) {
+  const size_t whole = effect.texts.size() - (effect.last_in_pieces - 1);
+  for (const uint64_t value : {effect.db, effect.number, uint64_t{whole}}) {
     at += internal::PutVarint(value, head + at);
   }
   add(Bytes(head, at));
-  for (const std::string_view text : effect.texts) {
-    std::byte length[internal::kVarintBytesMax];
-    add(Bytes(length, internal::PutVarint(text.size(), length)));
-    add(base::AsBytes(text));
+  for (size_t i = 0; i < effect.texts.size(); ++i) {
+    if (i < whole) {
+      const uint64_t bytes = i + 1 < whole ? effect.texts[i].size() : internal::LastBytes(effect);
+      std::byte length[internal::kVarintBytesMax];
+      add(Bytes(length, internal::PutVarint(bytes, length)));
+    }
+    add(base::AsBytes(effect.texts[i]));
   }
 }
 

@@ -250,6 +250,7 @@ Result<ValkeyModuleType*> Register(ValkeyModuleCtx* ctx, const CollectionTypeSpe
     return Error{Code::kInvalid, std::string("the server refused the data type ") + spec.name};
   }
   flash_type.handle = type;
+  flash_type.encoding = kCollectionEncoding;
   TypeRegistry::Add(flash_type);
   return type;
 }

@@ -386,6 +386,7 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
     return Error{Code::kInvalid, "the server refused the data type flashstr1"};
   }
   TypeRegistry::Add({.name = kTypeName,
+                     .encoding = kEncodingVersion,
                      .handle = StringTypeHandle(),
                      .append_blocks = AppendBlocks,
                      .residence = ResidenceOf,

@@ -30,6 +30,7 @@ enum class Residence : uint8_t {
 
 struct FlashType {
   const char* name = nullptr;  // As TYPE answers.
+  int encoding = 0;            // The version of what its rdb_save writes.
   ValkeyModuleType* handle = nullptr;
   /// Appends the ids of all blocks of a value; none for one that always lives in RAM.
   void (*append_blocks)(void* value, std::vector<BlockId>* ids) = nullptr;
