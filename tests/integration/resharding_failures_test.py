@@ -1,4 +1,4 @@
-"""A node dies or stands still while valkey-cli moves slots under load: nothing acknowledged is lost.
+"""A node dies or stands still while valkey-cli moves slots under load: nothing is lost.
 
 The nodes keep a log and wait for it, so that whoever died comes back with what it had. What was on
 its way is put in order by `valkey-cli --cluster fix`, as an operator does it.
