@@ -26,6 +26,7 @@ namespace {
 
 constexpr uint32_t kAlignmentMin = 512;
 constexpr uint32_t kAlignmentMax = 4096;
+constexpr int kOpenFlags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
 std::string Number(uint64_t value) { return std::to_string(value); }
 
@@ -112,14 +113,19 @@ Error FlashFile::Fail(Code code, const std::string& why) const {
   return {code, "flash file " + path_ + ": " + why};
 }
 
+Result<void> FlashFile::SetOptions(const Options& options) {
+  path_ = options.path;
+  opened_by_ = getpid();
+  capacity_bytes_ = base::AlignDown(options.capacity_bytes, kAlignmentMax);
+  if (capacity_bytes_ == 0) {
+    return Fail(Code::kInvalid, "a capacity below 4096 bytes; raise flash.capacity-bytes");
+  }
+  return {};
+}
+
 Result<std::unique_ptr<FlashFile>> FlashFile::Open(const Options& options) {
   auto file = std::unique_ptr<FlashFile>(new FlashFile());  // raw new: private constructor
-  file->path_ = options.path;
-  file->opened_by_ = getpid();
-  file->capacity_bytes_ = base::AlignDown(options.capacity_bytes, kAlignmentMax);
-  if (file->capacity_bytes_ == 0) {
-    return file->Fail(Code::kInvalid, "a capacity below 4096 bytes; raise flash.capacity-bytes");
-  }
+  if (auto set = file->SetOptions(options); !set) return set.error();
   if (auto opened = file->OpenDescriptor(); !opened) return opened.error();
   if (auto locked = file->Lock(); !locked) return locked.error();
   auto empty = file->Identify();
@@ -135,20 +141,55 @@ Result<std::unique_ptr<FlashFile>> FlashFile::Open(const Options& options) {
   return file;
 }
 
+Result<FlashFile::Checked> FlashFile::Check(const Options& options) {
+  FlashFile file;
+  Checked checked;
+  if (auto set = file.SetOptions(options); !set) return set.error();
+  const Result<bool> there = file.OpenExisting();
+  if (!there) return there.error();
+  if (!*there) {
+    if (auto fits = file.CheckFolder(&checked); !fits) return fits.error();
+    return checked;
+  }
+  if (auto locked = file.Lock(); !locked) return locked.error();
+  if (const Result<bool> empty = file.Identify(); !empty) return empty.error();
+  checked.hash_seed = file.hash_seed_;
+  struct stat status {};
+  struct statvfs system {};
+  if (fstat(file.fd_, &status) != 0 || fstatvfs(file.fd_, &system) != 0) {
+    return file.Fail(Code::kIo, std::strerror(errno));
+  }
+  const uint64_t allocated = static_cast<uint64_t>(status.st_blocks) * 512;
+  auto room = file.CheckRoom(kSuperblockBytes + file.capacity_bytes_, allocated, system);
+  if (!room) checked.no_room = room.error().message;
+  return checked;
+}
+
+/// As far as it can be told without making a file in it.
+Result<void> FlashFile::CheckFolder(Checked* checked) const {
+  const size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path_.substr(0, slash);
+  struct statvfs system {};
+  if (statvfs(folder.c_str(), &system) != 0) return Fail(Code::kInvalid, OpenFailure(errno));
+  if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    return Fail(Code::kInvalid, OpenFailure(errno));
+  }
+  auto room = CheckRoom(kSuperblockBytes + capacity_bytes_, 0, system);
+  if (!room) checked->no_room = room.error().message;
+  return {};
+}
+
 FlashFile::~FlashFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<void> FlashFile::OpenDescriptor() {
-  constexpr int kFlags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  fd_ = open(path_.c_str(), kFlags);
-  if (fd_ < 0 && errno == ENOENT) {
-    fd_ = open(path_.c_str(), kFlags | O_CREAT | O_EXCL, 0600);
-    created_ = fd_ >= 0;
-    if (fd_ < 0 && errno == EEXIST) fd_ = open(path_.c_str(), kFlags);
-  }
+Result<bool> FlashFile::OpenExisting() {
+  fd_ = open(path_.c_str(), kOpenFlags);
   if (fd_ < 0) {
     const int error = errno;
+    if (error == ENOENT) return false;
     const bool full = error == ENOSPC || error == EDQUOT;
     return Fail(full ? Code::kNoSpace : Code::kInvalid, OpenFailure(error));
   }
@@ -157,7 +198,24 @@ Result<void> FlashFile::OpenDescriptor() {
   if (!S_ISREG(status.st_mode)) {
     return Fail(Code::kForeign, "is not a regular file; set flash.path to a regular file");
   }
-  return {};
+  return true;
+}
+
+Result<void> FlashFile::OpenDescriptor() {
+  const Result<bool> there = OpenExisting();
+  if (!there) return there.error();
+  if (*there) return {};
+  fd_ = open(path_.c_str(), kOpenFlags | O_CREAT | O_EXCL, 0600);
+  created_ = fd_ >= 0;
+  if (created_) return {};
+  const int error = errno;
+  if (error == EEXIST) {  // Somebody was quicker.
+    const Result<bool> now_there = OpenExisting();
+    if (!now_there) return now_there.error();
+    if (*now_there) return {};
+  }
+  const bool full = error == ENOSPC || error == EDQUOT;
+  return Fail(full ? Code::kNoSpace : Code::kInvalid, OpenFailure(error));
 }
 
 Result<void> FlashFile::Lock() {
@@ -240,7 +298,8 @@ Result<void> FlashFile::Resize() {
   return WriteSuperblock();
 }
 
-Result<void> FlashFile::Reserve(uint64_t bytes) {
+Result<void> FlashFile::CheckRoom(uint64_t bytes, uint64_t allocated,
+                                  const struct statvfs& system) const {
   struct rlimit limit {};
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur) {
     // Asked first, because the kernel answers a breach with a deadly SIGXFSZ.
@@ -249,25 +308,36 @@ Result<void> FlashFile::Reserve(uint64_t bytes) {
                                     Number(limit.rlim_cur) +
                                     " bytes; raise the limit (ulimit -f) or lower the capacity");
   }
+  const uint64_t blocks = geteuid() == 0 ? system.f_bfree : system.f_bavail;
+  const uint64_t available = blocks * system.f_frsize;
+  if (bytes <= allocated || bytes - allocated <= available) return {};
+  return NoRoom(available + allocated);
+}
+
+Error FlashFile::NoRoom(uint64_t to_be_had) const {
+  return Fail(Code::kNoSpace,
+              "flash.capacity-bytes " + Number(capacity_bytes_) +
+                  " is beyond the disk: " + Number(to_be_had) +
+                  " bytes can be had; lower it, free space, or choose another disk");
+}
+
+Result<void> FlashFile::Reserve(uint64_t bytes) {
   struct stat status {};
   struct statvfs system {};
   if (fstat(fd_, &status) != 0 || fstatvfs(fd_, &system) != 0) {
     return Fail(Code::kIo, std::strerror(errno));
   }
   const uint64_t allocated = static_cast<uint64_t>(status.st_blocks) * 512;
-  const uint64_t blocks = geteuid() == 0 ? system.f_bfree : system.f_bavail;
-  const uint64_t available = blocks * system.f_frsize;
-  const std::string no_room = "flash.capacity-bytes " + Number(capacity_bytes_) +
-                              " is beyond the disk: " + Number(available + allocated) +
-                              " bytes can be had; lower it, free space, or choose another disk";
-  if (bytes > allocated && bytes - allocated > available) return Fail(Code::kNoSpace, no_room);
+  if (auto fits = CheckRoom(bytes, allocated, system); !fits) return fits;
   int result = 0;
   do {
     result = fallocate(fd_, 0, 0, static_cast<off_t>(bytes));
   } while (result != 0 && errno == EINTR);
   if (result == 0) return {};
   const int error = errno;
-  if (error == ENOSPC || error == EDQUOT || error == EFBIG) return Fail(Code::kNoSpace, no_room);
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+    return NoRoom(allocated + uint64_t{system.f_bavail} * system.f_frsize);
+  }
   if (error != EOPNOTSUPP && error != ENOSYS) {
     return Fail(Code::kIo, std::string("cannot be sized: ") + std::strerror(error));
   }

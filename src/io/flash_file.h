@@ -7,6 +7,7 @@
 // docs/format/tier-file.md. docs/adr/0003.
 #pragma once
 
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 #include <array>
@@ -36,6 +37,15 @@ class FlashFile {
   /// kNoSpace (does not fit the disk or a limit; a file that was ours keeps its size), kInvalid
   /// (path or folder), kIo.
   [[nodiscard]] static Result<std::unique_ptr<FlashFile>> Open(const Options& options);
+
+  /// What Check found.
+  struct Checked {
+    uint64_t hash_seed = 0;  // Of the file that is there; 0: none is, or it has none.
+    std::string no_room;     // Why it does not fit the disk now; empty: it does.
+  };
+  /// Could Open be done now? Makes and changes nothing. Not where this process has the file open:
+  /// that would drop its lock. Errors: those of Open, but kNoSpace.
+  [[nodiscard]] static Result<Checked> Check(const Options& options);
 
   /// Closes, and so unlocks.
   ~FlashFile();
@@ -67,7 +77,15 @@ class FlashFile {
   friend class ChildFile;
   FlashFile() = default;
 
+  [[nodiscard]] Result<void> SetOptions(const Options& options);
+  /// False: there is no such file.
+  [[nodiscard]] Result<bool> OpenExisting();
   [[nodiscard]] Result<void> OpenDescriptor();
+  [[nodiscard]] Result<void> CheckFolder(Checked* checked) const;
+  /// Is there room for a file of `bytes`, of which `allocated` are there already?
+  [[nodiscard]] Result<void> CheckRoom(uint64_t bytes, uint64_t allocated,
+                                       const struct statvfs& system) const;
+  [[nodiscard]] Error NoRoom(uint64_t to_be_had) const;
   [[nodiscard]] Result<void> Lock();
   [[nodiscard]] Result<bool> Identify();
   [[nodiscard]] Result<void> Resize();

@@ -310,6 +310,63 @@ TEST_F(FlashFileTest, DrawsAHashSeedForAFileThatHasNone) {
   EXPECT_EQ((*file)->hash_seed(), drawn);
 }
 
+TEST_F(FlashFileTest, CheckingMakesNothing) {
+  const auto checked = FlashFile::Check({.path = path_, .capacity_bytes = kCapacity});
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->hash_seed, 0U);
+  EXPECT_EQ(checked->no_room, "");
+  EXPECT_FALSE(Exists());
+}
+
+TEST_F(FlashFileTest, CheckingLeavesAFileAsItIsAndUnlocked) {
+  uint64_t seed = 0;
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    seed = (*file)->hash_seed();
+  }
+  const std::string content = Content();
+  const auto checked = FlashFile::Check({.path = path_, .capacity_bytes = 2 * kCapacity});
+  ASSERT_TRUE(checked);
+  EXPECT_EQ(checked->hash_seed, seed);
+  EXPECT_EQ(Content(), content);
+  EXPECT_TRUE(InChild([&] { return Open().ok(); }));
+}
+
+TEST_F(FlashFileTest, CheckingRefusesWhatOpeningRefuses) {
+  const auto expect = [this](Code code, const std::string& words) {
+    const auto checked = FlashFile::Check({.path = path_, .capacity_bytes = kCapacity});
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.code(), code);
+    EXPECT_THAT(checked.error().message, HasSubstr(words));
+  };
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(InChild([&] {
+      expect(Code::kLocked, "in use by process " + std::to_string(getppid()));
+      return true;
+    }));
+  }
+  Put("not ours, and longer than nothing");
+  expect(Code::kForeign, "is not a valkey-flash file");
+  path_ = folder_.path() + "/missing/tier.bin";
+  expect(Code::kInvalid, "the folder does not exist");
+  path_ = folder_.path();
+  expect(Code::kInvalid, "is a folder");
+}
+
+TEST_F(FlashFileTest, CheckingSaysThatTheDiskIsTooSmall) {
+  const auto missing = FlashFile::Check({.path = path_, .capacity_bytes = 1024 * kTiB});
+  ASSERT_TRUE(missing);
+  EXPECT_THAT(missing->no_room, HasSubstr("is beyond the disk"));
+  EXPECT_FALSE(Exists());
+  ASSERT_TRUE(Open());
+  const auto there = FlashFile::Check({.path = path_, .capacity_bytes = 1024 * kTiB});
+  ASSERT_TRUE(there);
+  EXPECT_THAT(there->no_room, HasSubstr("is beyond the disk"));
+}
+
 TEST(Superblock, GoldenBytes) {
   Superblock superblock{.id = {}, .capacity_bytes = 0x0000010203040000};
   for (size_t i = 0; i < superblock.id.size(); ++i) superblock.id[i] = static_cast<std::byte>(i);

@@ -31,12 +31,50 @@ std::unique_ptr<Device> OverThreads(const Target& file, uint32_t entries,
 
 }  // namespace
 
+Result<void> TierDevices::CheckKills() {
+  if (!kills_) kills_ = IoUringKills();
+  if (*kills_) return Error{Code::kUnsupported, kKills};
+  return {};
+}
+
+Error TierDevices::Demanded(const Error& cause) {
+  return {Code::kUnsupported,
+          cause.message + "; or set flash.io-backend to auto or threads, which do without"};
+}
+
+std::string TierDevices::GoingOn(const Error& cause) {
+  return cause.message + "; going on with flash.io-backend threads, at more CPU for each cold read";
+}
+
+void TierDevices::SetFile(const FlashFile* file) {
+  file_ = file;
+  threads_.reset();
+}
+
+Result<void> TierDevices::Decide(DeviceChoice choice) {
+  choice_ = choice;
+  uring_ = choice != DeviceChoice::kThreads;
+  if (!uring_) return {};
+  Result<void> can = CheckKills();
+  if (can) {
+    const auto ring = UringDevice::Open(Target{}, {.entries = 1, .register_file = false});
+    if (!ring) can = ring.error();
+  }
+  if (can || can.code() != Code::kUnsupported) return can;
+  if (choice == DeviceChoice::kUring) return Demanded(can.error());
+  uring_ = false;
+  notes_ = {GoingOn(can.error())};
+  return {};
+}
+
 Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverUring(
     const ThreadedBackend::Options& options, const base::Clock* clock) {
-  if (IoUringKills()) return Error{Code::kUnsupported, kKills};
-  UringDeviceFactory devices(&file_, {.entries = options.entries});
+  if (auto can = CheckKills(); !can) return can.error();
+  UringDeviceFactory devices(file_, {.entries = options.entries});
   auto backend = ThreadedBackend::Start(options, &devices, clock);
-  if (backend) notes_ = devices.notes();
+  if (!backend) return backend;
+  notes_ = devices.notes();
+  uring_ = true;
   return backend;
 }
 
@@ -44,11 +82,12 @@ Result<std::unique_ptr<ThreadedBackend>> TierDevices::StartOverThreads(
     const ThreadedBackend::Options& options, const base::Clock* clock) {
   auto threads = TransferThreads::Start({});
   if (!threads) return threads.error();
-  ThreadsDeviceFactory devices(&file_, {.entries = options.entries}, *threads);
+  ThreadsDeviceFactory devices(file_, {.entries = options.entries}, *threads);
   auto backend = ThreadedBackend::Start(options, &devices, clock);
   if (!backend) return backend;
   threads_ = std::move(threads).Take();
   threads_pid_ = getpid();
+  uring_ = false;
   return backend;
 }
 
@@ -59,22 +98,17 @@ Result<std::unique_ptr<ThreadedBackend>> TierDevices::Start(DeviceChoice choice,
   if (choice == DeviceChoice::kThreads) return StartOverThreads(options, clock);
   auto backend = StartOverUring(options, clock);
   if (backend || backend.code() != Code::kUnsupported) return backend;
-  if (choice == DeviceChoice::kUring) {
-    return Error{Code::kUnsupported, backend.error().message +
-                                         "; or set flash.io-backend to auto or threads, which do "
-                                         "without"};
-  }
-  const std::string cause = backend.error().message;
+  if (choice == DeviceChoice::kUring) return Demanded(backend.error());
+  const std::string note = GoingOn(backend.error());
   backend = StartOverThreads(options, clock);
-  if (backend) {
-    notes_ = {cause + "; going on with flash.io-backend threads, at more CPU for each cold read"};
-  }
+  if (backend) notes_ = {note};
   return backend;
 }
 
 Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(uint32_t entries) {
-  if (uses_uring() || threads_pid_ != getpid()) return MakeForWaiting(file_.target(), entries);
-  return OverThreads(file_.target(), entries, threads_);
+  const Target file = file_->target();
+  if (threads_ == nullptr || threads_pid_ != getpid()) return MakeForWaiting(file, entries);
+  return OverThreads(file, entries, threads_);
 }
 
 Result<std::unique_ptr<Device>> TierDevices::MakeForWaiting(const Target& file, uint32_t entries,

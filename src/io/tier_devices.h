@@ -5,7 +5,9 @@
 // Thread: the owner's, at load. Decision: docs/adr/0011.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +23,14 @@ enum class DeviceChoice : uint8_t { kAuto, kUring, kThreads };
 /// Makes devices of both kinds for one tier file, and remembers which it came to.
 class TierDevices {
  public:
-  /// `file` outlives all that is made.
-  explicit TierDevices(const FlashFile* file) : file_(*file) {}
+  /// `file` outlives all that is made over it; null: there is none yet.
+  explicit TierDevices(const FlashFile* file) : file_(file) {}
+
+  /// Finds out which kind Start would come to, before there is a file. What it costs (a fork) is
+  /// not paid again. Errors: as Start.
+  [[nodiscard]] Result<void> Decide(DeviceChoice choice);
+  /// Null: the backend that was started has ended.
+  void SetFile(const FlashFile* file);
 
   /// Starts a backend with devices of `choice`. Errors: kUnsupported (io_uring is demanded and not
   /// to be had, or no thread can be started; cause and remedy in the message), kIo.
@@ -44,8 +52,8 @@ class TierDevices {
   /// No transfer of the tier begins any more where that can be had; before the file is closed.
   void Refuse();
 
-  /// The kind in use; after Start.
-  [[nodiscard]] bool uses_uring() const { return threads_ == nullptr; }
+  /// The kind in use; after Start or Decide. Thread: any.
+  [[nodiscard]] bool uses_uring() const { return uring_.load(std::memory_order_relaxed); }
   /// Threads that carry transfers now; 0 with io_uring.
   [[nodiscard]] uint32_t transfer_threads() const {
     return threads_ == nullptr ? 0 : threads_->count();
@@ -59,9 +67,16 @@ class TierDevices {
   [[nodiscard]] Result<std::unique_ptr<ThreadedBackend>> StartOverThreads(
       const ThreadedBackend::Options& options, const base::Clock* clock);
 
-  const FlashFile& file_;
+  /// Errors: kUnsupported, a sandbox kills for it.
+  [[nodiscard]] Result<void> CheckKills();
+  [[nodiscard]] static Error Demanded(const Error& cause);
+  static std::string GoingOn(const Error& cause);
+
+  const FlashFile* file_;
   DeviceChoice choice_ = DeviceChoice::kAuto;
-  std::shared_ptr<TransferThreads> threads_;  // Null: io_uring.
+  std::atomic<bool> uring_ = true;
+  std::optional<bool> kills_;                 // IoUringKills, once asked.
+  std::shared_ptr<TransferThreads> threads_;  // Null: io_uring, or not started.
   pid_t threads_pid_ = 0;                     // The process that has them.
   std::vector<std::string> notes_;
 };

@@ -136,6 +136,28 @@ TEST_F(TierDevicesTest, WhereIoUringKillsAutoGoesOnAndSaysWhy) {
   }
 }
 
+TEST_F(TierDevicesTest, WhatIsDecidedWithoutAFileIsWhatStartComesTo) {
+  if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
+  TierDevices asked(nullptr);
+  ASSERT_TRUE(asked.Decide(DeviceChoice::kThreads));
+  EXPECT_FALSE(asked.uses_uring());
+  EXPECT_TRUE(InChild([&] {
+    if (!KillFor({SYS_io_uring_enter})) return false;
+    if (asked.Decide(DeviceChoice::kUring).code() != Code::kUnsupported) return false;
+    if (!asked.Decide(DeviceChoice::kAuto) || asked.uses_uring()) return false;
+    EXPECT_THAT(asked.notes(), ElementsAre(HasSubstr("a sandbox that kills for it")));
+    std::string cause;
+    return asked.MakeForWaiting(file_->target(), 8, &cause).ok() && cause.empty();
+  }));
+  if (auto probe = UringDevice::Open(*file_, {}); !probe) GTEST_SKIP() << probe.error().message;
+  ASSERT_TRUE(asked.Decide(DeviceChoice::kAuto));
+  EXPECT_TRUE(asked.uses_uring());
+  asked.SetFile(file_.get());
+  auto backend = asked.Start(DeviceChoice::kAuto, {.threads = 1}, &clock_);
+  ASSERT_TRUE(backend);
+  EXPECT_TRUE(asked.uses_uring());
+}
+
 TEST_F(TierDevicesTest, ASmallMemlockCostsNoMoreThanTheRegisteredBuffers) {
   if (!ChildrenMayStartThreads()) GTEST_SKIP() << "a child that starts threads, under TSan";
   EXPECT_TRUE(InChild([&] {
