@@ -64,7 +64,7 @@ class BlockPool {
     // waits longer for a device that is merely slow: blocks are on their way, and no write fails.
     uint64_t room_wait_us_max = 1'000'000;
     uint64_t slow_device_wait_us_max = 10'000'000;
-    bool tiering = true;  // False: everything stays in RAM (replica without tier).
+    bool tiering = true;  // False: no store at first (replica without tier, docs/adr/0023).
     store::RecordStore::Options store;
   };
 
@@ -108,6 +108,8 @@ class BlockPool {
                                                                    io::Backend* backend,
                                                                    const base::Clock* clock,
                                                                    const StoreMaker& maker);
+  /// The one that Open uses.
+  [[nodiscard]] static StoreMaker RealStore(io::Backend* backend, const base::Clock* clock);
   /// Waits for the reads in flight. Fetches that still exist may be released afterwards.
   virtual ~BlockPool() = default;
   BlockPool(const BlockPool&) = delete;
@@ -299,9 +301,35 @@ class BlockPool {
   virtual void SetDemotionLimits(uint32_t batch, uint32_t inflight_max) = 0;
   virtual void Freeze() = 0;  ///< A child was forked.
   virtual void Thaw() = 0;    ///< No child lives.
-  [[nodiscard]] virtual bool tiering() const { return true; }
-  /// Only with tiering.
+
+  // --- The store, and being without one: docs/adr/0023 ---
+
+  /// May blocks leave RAM?
+  [[nodiscard]] virtual bool tiering() const = 0;
+  [[nodiscard]] virtual bool has_store() const = 0;
+  /// Only while there is one.
   [[nodiscard]] virtual store::RecordStore& store() = 0;
+
+  /// Puts a store over `backend` in, where there is none. Hot bytes beyond the bound leave RAM from
+  /// now on, and writers are let in meanwhile. Errors: the maker's; nothing changed.
+  [[nodiscard]] virtual Result<void> OpenStore(io::Backend* backend, const StoreMaker& maker) = 0;
+  /// Nothing more goes to flash; what is there stays readable until it is freed or read.
+  virtual void Retire() = 0;
+  /// As it was before Retire.
+  virtual void Resume() = 0;
+  /// Retired, and nothing needs the store any more: no block, no read or write under way, no child.
+  [[nodiscard]] virtual bool MayCloseStore() const = 0;
+  /// Only then.
+  virtual void CloseStore() = 0;
+  /// Hot bytes of a time without bound are still on their way out.
+  [[nodiscard]] virtual bool ComesDown() const = 0;
+
+  /// Of the store there is, with the sums of those before; sizes are 0 without one.
+  [[nodiscard]] virtual const store::RecordStore::Stats& store_stats() = 0;
+  /// As of RecordStore; without one a pass has nothing to do, and is over at once.
+  virtual void RequestCompaction(uint32_t dead_percent_min) = 0;
+  [[nodiscard]] virtual uint64_t passes_done() const = 0;
+
   [[nodiscard]] virtual const Stats& stats() = 0;
 
  protected:

@@ -32,12 +32,25 @@ class CacheBound {
     return bound - std::min(held_bytes_, bound / 2);
   }
   /// Above it nothing comes in.
-  [[nodiscard]] uint64_t hard_mark() const { return high_mark() + high_mark() / 10; }
+  [[nodiscard]] uint64_t hard_mark() const { return std::max(hard_mark_at_rest(), descent_bytes_); }
+
+  /// `load` bytes are hot from a time without a bound (docs/adr/0023): the hard mark begins a tenth
+  /// of the cache above them, and with each Descend comes down as they do, to where it belongs.
+  void BeginDescent(uint64_t load) { descent_bytes_ = load + cache_bytes_ / 10; }
+  /// `wanted`: room for those who wait, which may be more than that tenth.
+  void Descend(uint64_t load, uint64_t wanted) {
+    descent_bytes_ = std::min(descent_bytes_, load + wanted + cache_bytes_ / 10);
+    if (descent_bytes_ <= hard_mark_at_rest()) descent_bytes_ = 0;
+  }
+  [[nodiscard]] bool descends() const { return descent_bytes_ != 0; }
 
  private:
+  [[nodiscard]] uint64_t hard_mark_at_rest() const { return high_mark() + high_mark() / 10; }
+
   uint64_t cache_bytes_;
   uint64_t pressure_bytes_ = 0;
   uint64_t held_bytes_ = 0;
+  uint64_t descent_bytes_ = 0;  // 0: the mark is where it belongs.
 };
 
 }  // namespace flash::blocks

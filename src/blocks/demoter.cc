@@ -21,6 +21,11 @@ constexpr uint64_t kSkippedDirtyMax = 1024;  // Dirty blocks passed over in a ru
 
 }  // namespace
 
+void Demoter::Connect(store::RecordStore* store) {
+  store_ = store;
+  running_ = wants_run_ = flush_wanted_ = false;
+}
+
 void Demoter::SetLimits(uint32_t batch, uint32_t inflight_max) {
   options_.batch = batch;
   options_.inflight_max = inflight_max;
@@ -202,6 +207,7 @@ uint64_t Demoter::StuckBytes() {
 }
 
 void Demoter::OnUnpinned(BlockId id) {
+  if (store_ == nullptr) return;
   if (core_.table().StateOf(id) != BlockState::kHotClean || core_.IsPinned(id)) return;
   const uint64_t load = core_.sums().load;
   const bool over = load > bound_.hard_mark() || (health_.stuck() && load > bound_.high_mark());

@@ -39,7 +39,8 @@ class Demoter {
         gate_(*parts.gate),
         clock_(*parts.clock) {}
 
-  void Connect(store::RecordStore* store) { store_ = store; }
+  /// Null: nothing leaves RAM any more.
+  void Connect(store::RecordStore* store);
   void SetLimits(uint32_t batch, uint32_t inflight_max);
 
   // --- The work of a turn

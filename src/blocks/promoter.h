@@ -75,6 +75,10 @@ class Promoter final : public BlockCore::HeldListener {
   /// Fetches in line that a release may have made room for, or reads to retry.
   [[nodiscard]] bool wants_turn() const { return unpinned_since_turn_ && !pending_.empty(); }
   [[nodiscard]] size_t reads_inflight() const { return reads_inflight_; }
+  /// No read is under way, or about to be.
+  [[nodiscard]] bool reads_nothing() const {
+    return reads_inflight_ == 0 && reads_.empty() && busy_.empty();
+  }
 
   void OnHeldFreed(BlockId id) override;
 

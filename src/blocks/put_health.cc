@@ -14,6 +14,13 @@ constexpr uint64_t kPauseUsMax = 128'000;
 
 }  // namespace
 
+void PutHealth::Connect(store::RecordStore* store) {
+  store_ = store;
+  ended_ticket_ = last_ticket_;
+  frozen_ = stuck_ = silent_ = false;
+  vain_us_ = refused_bytes_ = pause_us_ = paused_until_us_ = 0;
+}
+
 void PutHealth::SetFrozen(bool frozen) {
   frozen_ = frozen;
   vain_us_ = 0;

@@ -22,7 +22,8 @@ class PutHealth {
   PutHealth(const Options& options, const BlockCore* core, const base::Clock* clock)
       : options_(options), core_(*core), clock_(*clock) {}
 
-  void Connect(store::RecordStore* store) { store_ = store; }
+  /// Of a new store there is nothing to suspect. Null: there is none, and no put is made.
+  void Connect(store::RecordStore* store);
   /// A child keeps the space of what is freed.
   void SetFrozen(bool frozen);
 

@@ -35,8 +35,8 @@ class RoomGate {
         clock_(*parts.clock),
         line_(parts.deliveries) {}
 
-  /// Without a store nothing ever leaves, and everything is let in.
-  void SetTiering() { tiering_ = true; }
+  /// Where nothing ever leaves, everything is let in.
+  void SetTiering(bool tiering) { tiering_ = tiering; }
   void SetFreesPending(std::function<bool()> pending) { frees_pending_ = std::move(pending); }
 
   // --- Writers

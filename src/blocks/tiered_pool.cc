@@ -12,33 +12,38 @@
 namespace flash::blocks {
 namespace {
 
-constexpr uint32_t kUntieredBytesMax = static_cast<uint32_t>(kMiB) - 64;
+store::RecordStore::Options StoreOptions(store::RecordStore::Options options) {
+  options.read_prefix_bytes = kHotHeaderBytes;
+  return options;
+}
 
 }  // namespace
 
 Result<std::unique_ptr<BlockPool>> BlockPool::Open(const Options& options, io::Backend* backend,
                                                    const base::Clock* clock) {
-  return OpenWith(options, backend, clock,
-                  [&](const store::RecordStore::Options& store, store::RecordOwner* owner) {
-                    return store::RecordStore::Open(store, backend, clock, owner);
-                  });
+  return OpenWith(options, backend, clock, RealStore(backend, clock));
+}
+
+BlockPool::StoreMaker BlockPool::RealStore(io::Backend* backend, const base::Clock* clock) {
+  return [=](const store::RecordStore::Options& options, store::RecordOwner* owner) {
+    return store::RecordStore::Open(options, backend, clock, owner);
+  };
 }
 
 Result<std::unique_ptr<BlockPool>> BlockPool::OpenWith(const Options& options, io::Backend* backend,
                                                        const base::Clock* clock,
                                                        const StoreMaker& maker) {
-  auto pool = std::make_unique<TieredPool>(options, backend, clock);
+  auto pool = std::make_unique<TieredPool>(options, clock);
   if (options.tiering) {
-    if (const Result<void> opened = pool->OpenStore(options.store, maker); !opened) {
+    if (const Result<void> opened = pool->OpenStore(backend, maker); !opened) {
       return opened.error();
     }
   }
   return std::unique_ptr<BlockPool>(std::move(pool));
 }
 
-TieredPool::TieredPool(const Options& options, io::Backend* backend, const base::Clock* clock)
+TieredPool::TieredPool(const Options& options, const base::Clock* clock)
     : clock_(*clock),
-      backend_(backend),
       core_(&table_),
       bound_(options.cache_bytes),
       health_({.room_wait_us_max = options.room_wait_us_max,
@@ -55,29 +60,16 @@ TieredPool::TieredPool(const Options& options, io::Backend* backend, const base:
            .tick_us = options.tick_us},
           {.bound = &bound_, .core = &core_, .health = &health_, .gate = &gate_, .clock = clock}),
       promoter_(&core_, &bound_, &demoter_, &deliveries_, clock),
+      store_options_(StoreOptions(options.store)),
+      block_bytes_max_(store::RecordStore::PayloadBytesMax(store_options_) - kOwnerBytes),
       tick_us_(options.tick_us) {
   core_.fifo().SetCacheBytes(options.cache_bytes);
   core_.Connect(nullptr, &promoter_);
 }
 
-Result<void> TieredPool::OpenStore(store::RecordStore::Options options, const StoreMaker& maker) {
-  options.read_prefix_bytes = kHotHeaderBytes;
-  auto store = maker(options, this);
-  if (!store) return store.error();
-  store_ = std::move(*store);
-  core_.Connect(store_.get(), &promoter_);
-  health_.Connect(store_.get());
-  gate_.SetTiering();
-  demoter_.Connect(store_.get());
-  promoter_.Connect(store_.get());
-  return {};
-}
-
 // --- Blocks ---
 
-uint32_t TieredPool::block_bytes_max() const {
-  return tiering() ? store_->payload_bytes_max() - kOwnerBytes : kUntieredBytesMax;
-}
+uint32_t TieredPool::block_bytes_max() const { return block_bytes_max_; }
 
 BlockId TieredPool::Create(uint32_t bytes, MutableBytes* to_fill, BlockOwner* owner) {
   CheckThread();
@@ -219,20 +211,15 @@ void TieredPool::SetCacheBytes(uint64_t bytes) {
 }
 
 void TieredPool::Freeze() {
-  if (!tiering()) return;
+  if (store_ == nullptr) return;
   health_.SetFrozen(true);
   store_->Freeze();
 }
 
 void TieredPool::Thaw() {
-  if (!tiering()) return;
+  if (store_ == nullptr) return;
   health_.SetFrozen(false);
   store_->Thaw();
-}
-
-store::RecordStore& TieredPool::store() {
-  FLASH_CHECK(tiering());
-  return *store_;
 }
 
 const BlockPool::Stats& TieredPool::stats() {

@@ -24,12 +24,8 @@ namespace flash::blocks {
 
 class TieredPool final : public BlockPool, private store::RecordOwner {
  public:
-  TieredPool(const Options& options, io::Backend* backend, const base::Clock* clock);
+  TieredPool(const Options& options, const base::Clock* clock);
   ~TieredPool() override;
-
-  /// Once, before anything else; a pool without a store keeps everything in RAM.
-  [[nodiscard]] Result<void> OpenStore(store::RecordStore::Options options,
-                                       const StoreMaker& maker);
 
   /// Where the record of a cold or clean block is; nothing in other states. For the simulator.
   [[nodiscard]] std::optional<store::Place> PlaceOf(BlockId id) const;
@@ -117,8 +113,18 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   }
   void Freeze() override;
   void Thaw() override;
-  [[nodiscard]] bool tiering() const override { return store_ != nullptr; }
+  [[nodiscard]] bool tiering() const override { return store_ != nullptr && !retired_; }
+  [[nodiscard]] bool has_store() const override { return store_ != nullptr; }
   [[nodiscard]] store::RecordStore& store() override;
+  [[nodiscard]] Result<void> OpenStore(io::Backend* backend, const StoreMaker& maker) override;
+  void Retire() override;
+  void Resume() override;
+  [[nodiscard]] bool MayCloseStore() const override;
+  void CloseStore() override;
+  [[nodiscard]] bool ComesDown() const override { return bound_.descends(); }
+  [[nodiscard]] const store::RecordStore::Stats& store_stats() override;
+  void RequestCompaction(uint32_t dead_percent_min) override;
+  [[nodiscard]] uint64_t passes_done() const override;
   [[nodiscard]] const Stats& stats() override;
 
  private:
@@ -137,13 +143,21 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] bool BeginCopy(CopyRead* read);
   /// Everything that was not copied yet. The reads have ended when it returns.
   [[nodiscard]] Result<void> CopyAll(std::span<CopyRead> reads, WaitCause cause);
+  void Connect(store::RecordStore* store);
+  [[nodiscard]] uint64_t CountOf(BlockState state) const {
+    return table_.counts()[static_cast<size_t>(state)];
+  }
+  /// Retired, and nothing is left on flash but copies of hot blocks.
+  [[nodiscard]] bool OnlyPlacesLeft() const;
+  /// Makes clean blocks dirty, some at a time.
+  void GiveUpPlaces(uint64_t deadline_us);
   void CheckThread() const { FLASH_DCHECK(std::this_thread::get_id() == owner_thread_); }
 
   BlockTable table_;  // First: the hot path needs nothing else.
   Stats stats_;
   bool quiet_ = false;
   const base::Clock& clock_;
-  io::Backend* const backend_;
+  io::Backend* backend_ = nullptr;  // The store's.
   Deliveries deliveries_;
   BlockCore core_;
   CacheBound bound_;
@@ -151,7 +165,14 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   RoomGate gate_;
   Demoter demoter_;
   Promoter promoter_;
+  const store::RecordStore::Options store_options_;
+  const uint32_t block_bytes_max_;
   std::unique_ptr<store::RecordStore> store_;
+  bool retired_ = false;
+  BlockId places_cursor_ = kNoBlock;     // Of GiveUpPlaces.
+  store::RecordStore::Stats past_sums_;  // Of stores that were closed.
+  uint64_t past_passes_ = 0;
+  store::RecordStore::Stats store_stats_;
   const std::thread::id owner_thread_ = std::this_thread::get_id();
   const uint64_t tick_us_;
   uint64_t read_us_of_ = 0;  // Reads that stats_.read_us is about.

@@ -38,6 +38,9 @@ void TieredPool::Turn() {
   turning_ = true;
   const uint64_t began_us = clock_.NowUs();
   const uint64_t deadline_us = began_us + tick_us_;
+  // First: who is let in by what leaves in this turn must not find the mark lower than before.
+  if (bound_.descends()) [[unlikely]]
+    bound_.Descend(core_.sums().load, gate_.WantedBytes());
   if (backend_ != nullptr) {
     while (backend_->Reap(kReapPortion) == kReapPortion && clock_.NowUs() < deadline_us) {
     }
@@ -46,6 +49,8 @@ void TieredPool::Turn() {
   promoter_.Turn();
   demoter_.Run(deadline_us);
   demoter_.FlushIfWanted();
+  if (OnlyPlacesLeft()) [[unlikely]]
+    GiveUpPlaces(deadline_us);
   gate_.ServeLine();
   if (backend_ != nullptr) backend_->Kick();
   stats_.tick_last_us = clock_.NowUs() - began_us;
@@ -213,7 +218,8 @@ Result<void> TieredPool::CopyNow(std::span<const BlockCopy> copies, WaitCause ca
 
 bool TieredPool::WantsDrive() const {
   return demoter_.wants_run() || promoter_.wants_turn() || deliveries_.count() > 0 ||
-         (store_ != nullptr && store_->WantsTick());
+         (store_ != nullptr && store_->WantsTick()) ||
+         (OnlyPlacesLeft() && CountOf(BlockState::kHotClean) > 0);
 }
 
 }  // namespace flash::blocks

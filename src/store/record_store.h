@@ -143,7 +143,13 @@ class RecordStore {
     uint64_t compaction_read_errors = 0;  // Failed reads of victims; tried again.
     uint64_t unreadable_pages = 0;  // Of victims, gone past after they failed again and again.
     bool writes_failing = false;    // The last device write failed; retried with back-off.
+
+    /// Adds what counts up for ever of `other`: an earlier store's.
+    void AddSums(const Stats& other);
   };
+
+  /// The payload_bytes_max of a store with these options, before there is one.
+  [[nodiscard]] static uint32_t PayloadBytesMax(const Options& options);
 
   /// Uses [0, capacity) of the backend's file; nothing that was there is kept. Errors: kInvalid.
   [[nodiscard]] static Result<std::unique_ptr<RecordStore>> Open(const Options& options,

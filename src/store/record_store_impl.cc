@@ -26,11 +26,30 @@ constexpr uint32_t kUnpackedHereMax = 16 * 1024;
 constexpr int kDrainWaits = 100;
 constexpr uint64_t kDrainWaitUs = 100'000;
 
-uint32_t PayloadBytesMax(uint32_t segment_bytes) {
+uint32_t PayloadBytesOf(uint32_t segment_bytes) {
   return std::min(kPayloadBytesMax, segment_bytes / 2 - 64);
 }
 
 }  // namespace
+
+void RecordStore::Stats::AddSums(const Stats& other) {
+  for (uint64_t Stats::*const sum :
+       {&Stats::puts, &Stats::put_raw_bytes, &Stats::put_stored_bytes, &Stats::moved_records,
+        &Stats::moved_bytes, &Stats::device_bytes_written, &Stats::compaction_runs,
+        &Stats::compaction_bytes_reclaimed, &Stats::checksum_errors, &Stats::read_errors,
+        &Stats::write_errors, &Stats::read_timeouts, &Stats::segments_quarantined,
+        &Stats::compaction_read_errors, &Stats::unreadable_pages}) {
+    this->*sum += other.*sum;
+  }
+}
+
+uint32_t RecordStore::PayloadBytesMax(const Options& options) {
+  if (options.segment_bytes == 0 && options.capacity_bytes == 0) return kPayloadBytesMax;
+  const uint32_t segment_bytes = options.segment_bytes != 0
+                                     ? options.segment_bytes
+                                     : SegmentTable::ChooseSegmentBytes(options.capacity_bytes);
+  return PayloadBytesOf(segment_bytes);
+}
 
 Result<std::unique_ptr<RecordStore>> RecordStore::Open(const Options& options, io::Backend* backend,
                                                        const base::Clock* clock,
@@ -59,7 +78,7 @@ RecordStoreImpl::RecordStoreImpl(const Options& options, uint32_t segment_bytes,
                                  io::Backend* backend, const base::Clock* clock, RecordOwner* owner)
     : options_(options),
       alignment_(backend->alignment()),
-      payload_bytes_max_(PayloadBytesMax(segment_bytes)),
+      payload_bytes_max_(PayloadBytesOf(segment_bytes)),
       backend_(backend),
       clock_(clock),
       owner_(owner),
