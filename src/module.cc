@@ -26,6 +26,7 @@
 #include "server/freeing.h"
 #include "server/info.h"
 #include "server/settings_registry.h"
+#include "server/tier_keeper.h"
 #include "types/hash_type.h"
 #include "types/list_type.h"
 #include "types/save_support.h"
@@ -54,11 +55,11 @@ Result<void> OpenEngine(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* cons
   if (auto done = server::LoadSettings(ctx, arguments, &settings); !done) return done;
   const Result<bool> cluster = server::ResolveClusterMode(ctx, settings.cluster_mode);
   if (!cluster) return cluster.error();
-  if (auto done = server::Engine::Open(settings); !done) return done;
+  const bool with_tier = server::WantsTier(ctx, settings);
+  if (auto done = server::Engine::Open(settings, with_tier); !done) return done;
   server::Engine& engine = server::Engine::Get();
   engine.set_cluster_enabled(*cluster);
   server::BindSettings(&engine.settings(), OnSettingChanged);
-  server::NoteSettingsWithoutEffect(engine.settings());
   return {};
 }
 
@@ -89,6 +90,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   server::RegisterInfo(ctx);
   if (auto done = durability::Start(ctx); !done) return done;
   if (auto done = eviction::Start(ctx); !done) return done;
+  if (auto done = server::StartTierKeeper(ctx); !done) return done;
   return server::StartEvents(ctx);
 }
 

@@ -170,6 +170,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   std::unique_ptr<store::RecordStore> store_;
   bool retired_ = false;
   BlockId places_cursor_ = kNoBlock;     // Of GiveUpPlaces.
+  bool any_past_ = false;
   store::RecordStore::Stats past_sums_;  // Of stores that were closed.
   uint64_t past_passes_ = 0;
   store::RecordStore::Stats store_stats_;

@@ -76,6 +76,7 @@ bool TieredPool::MayCloseStore() const {
 
 void TieredPool::CloseStore() {
   FLASH_CHECK(MayCloseStore());
+  any_past_ = true;
   past_sums_.AddSums(store_->stats());
   past_passes_ += store_->passes_done();
   Connect(nullptr);
@@ -90,6 +91,7 @@ store::RecordStore& TieredPool::store() {
 }
 
 const store::RecordStore::Stats& TieredPool::store_stats() {
+  if (store_ != nullptr && !any_past_) return store_->stats();
   store_stats_ = store_ != nullptr ? store_->stats() : store::RecordStore::Stats();
   store_stats_.AddSums(past_sums_);
   return store_stats_;

@@ -143,9 +143,9 @@ std::string Share(uint64_t part, uint64_t whole, double unit) {
 }
 
 int CompactionStats(ValkeyModuleCtx* ctx, ValkeyModuleString** /*argv*/, int /*argc*/) {
-  const store::RecordStore::Stats& store = Engine::Get().pool().store().stats();
+  const store::RecordStore::Stats& store = Engine::Get().pool().store_stats();
   const std::array<std::pair<const char*, std::string>, 12> pairs = {{
-      {"compaction_runs", std::to_string(Engine::Get().pool().store().passes_done())},
+      {"compaction_runs", std::to_string(Engine::Get().pool().passes_done())},
       {"bytes_reclaimed", std::to_string(store.compaction_bytes_reclaimed)},
       {"free_blocks", std::to_string(store.free_bytes / 4096)},
       {"segment_bytes", std::to_string(store.segment_bytes)},

@@ -29,6 +29,9 @@ constexpr Answer kTooSlow =
     "ERR flash took no part of the value for too long; the rest stays in RAM, nothing is lost";
 constexpr Answer kWriteFailing =
     "FLASHIO the value could not be written to flash (device error); it stays in RAM";
+constexpr Answer kNoTier =
+    "ERR there is no tier now (a replica with flash.replica-tier-enabled no, or one that cannot be "
+    "opened); the value stays in RAM";
 constexpr Answer kFull = "FLASHFULL no room on flash; the value stays in RAM";
 
 /// The blocks of the value at `key`. An answer if there is no such value.
@@ -67,8 +70,9 @@ Answer Demotion::Start(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   if (std::ranges::all_of(ids_, [&](BlockId id) { return pool.IsOnFlash(id); })) {
     return kAlreadyCold;
   }
+  if (!pool.tiering()) return kNoTier;
   moved_at_us_ = Engine::Get().clock().NowUs();
-  write_errors_ = pool.store().stats().write_errors;
+  write_errors_ = pool.store_stats().write_errors;
   return nullptr;
 }
 
@@ -77,7 +81,7 @@ Answer Demotion::Step(ValkeyModuleCtx* ctx, ValkeyModuleString* key) {
   Slice slice;
   for (int round = 0; round < kRoundsMax; ++round) {
     if (const Answer answer = Send(slice)) return answer;
-    Engine::Get().pool().store().Flush();
+    if (Engine::Get().pool().has_store()) Engine::Get().pool().store().Flush();
     Settle(slice);
     if (settled_ < ids_.size()) break;
     std::vector<BlockId> now;
@@ -102,6 +106,7 @@ Answer Demotion::Send(Slice& slice) {
       if (here_ && engine.pool().IsPinned(ids_[sent_])) return kInUse;
       break;
     }
+    if (!sent && sent.code() == Code::kUnsupported) return kNoTier;
     if (!sent && sent.code() != Code::kGone) return kFull;  // Gone: the end of the round shows it.
     if (sent && *sent) ++engine.counters().commanded_demotions;
   }
@@ -125,7 +130,7 @@ void Demotion::Settle(Slice& slice) {
 /// Null while there is reason to go on.
 Answer Demotion::Judge() {
   Engine& engine = Engine::Get();
-  const store::RecordStore::Stats& store = engine.pool().store().stats();
+  const store::RecordStore::Stats& store = engine.pool().store_stats();
   if (store.writes_failing && store.write_errors != write_errors_) return kWriteFailing;
   const uint64_t now_us = engine.clock().NowUs();
   if (sent_ + settled_ > furthest_) {

@@ -103,7 +103,7 @@ const char* ParseDrain(ValkeyModuleString** argv, int argc, Drain::Options* opti
 
 /// RAM that all cold values will take as native ones, by the compression so far.
 uint64_t ProjectedColdBytes() {
-  const store::RecordStore::Stats& store = Engine::Get().pool().store().stats();
+  const store::RecordStore::Stats& store = Engine::Get().pool().store_stats();
   const double growth =
       store.put_stored_bytes == 0
           ? 1.0

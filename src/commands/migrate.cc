@@ -162,7 +162,7 @@ void ReplyState(ValkeyModuleCtx* ctx, const std::string& state, uint64_t capacit
 
 int ReplyOwnState(ValkeyModuleCtx* ctx) {
   Engine& engine = Engine::Get();
-  const store::RecordStore::Stats& store = engine.pool().store().stats();
+  const store::RecordStore::Stats& store = engine.pool().store_stats();
   constexpr const char* kStates[] = {"recovering", "ready", "error"};
   ReplyState(ctx, kStates[static_cast<size_t>(engine.state())], store.capacity_bytes,
              store.free_bytes, engine.settings().path);

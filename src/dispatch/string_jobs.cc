@@ -55,7 +55,8 @@ void ReleaseElsewhere(std::byte* memory, uint64_t bytes) {
     task->done = [](io::Task& self) noexcept {
       const std::unique_ptr<ReleaseTask> ended(&static_cast<ReleaseTask&>(self));
     };
-    if (server::Engine::Get().backend().Submit(task.get())) {
+    io::Backend* const backend = server::Engine::Get().backend();
+    if (backend != nullptr && backend->Submit(task.get())) {
       [[maybe_unused]] const ReleaseTask* owned_by_backend = task.release();
       return;
     }

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "durability/cut.h"
-#include "server/engine.h"
+#include "server/events.h"
 #include "vk/call_reply.h"
 
 namespace flash::durability {
@@ -69,8 +69,7 @@ bool Doors::AllAreClosed(uint64_t now_us) {
   const bool nested_none = now_us - std::exchange(asked_us_, now_us) < kNestsNoneUs;
   if (loop_ != Any::kUnknown && nested_none) return loop_ == Any::kNo;
   loop_ = Any::kUnknown;
-  if (!std::exchange(interest_tried_, true) &&
-      !interest_.Find(server::Engine::Get().backend().event_fd())) {
+  if (!std::exchange(interest_tried_, true) && !interest_.Find(server::WakeFd())) {
     return false;
   }
   // Many idle clients and few that write: one by one.

@@ -62,6 +62,7 @@ class Evictor {
   Candidates candidates_;
   Wanted wanted_ = Wanted::kNothing;
   uint64_t look_again_us_ = 0;  // While exhausted.
+  bool tiers_ = false;          // Pool().tiering() at the last turn.
 };
 
 Evictor* evictor = nullptr;
@@ -129,7 +130,9 @@ bool Evictor::RoomComes() {
 // -----------------------------------------------------------------------------
 
 void Evictor::Turn(ValkeyModuleCtx* ctx) {
-  if (!policy_.evicts() || !Pool().tiering()) return;
+  // A tier that came or went: the marks are others.
+  if (std::exchange(tiers_, Pool().tiering()) != Pool().tiering()) AskPolicy(ctx);
+  if (!policy_.evicts() || !tiers_) return;
   const Wanted wanted = WantedNow(ctx);
   if (wanted == Wanted::kNothing && wanted_ == Wanted::kNothing) return;
   if (!MayEvict(ctx)) return;

@@ -42,8 +42,9 @@ Error TierDevices::Demanded(const Error& cause) {
           cause.message + "; or set flash.io-backend to auto or threads, which do without"};
 }
 
-std::string TierDevices::GoingOn(const Error& cause) {
-  return cause.message + "; going on with flash.io-backend threads, at more CPU for each cold read";
+void TierDevices::NoteFallBack(const Error& cause) {
+  notes_ = {cause.message +
+            "; going on with flash.io-backend threads, at more CPU for each cold read"};
 }
 
 void TierDevices::SetFile(const FlashFile* file) {
@@ -63,7 +64,7 @@ Result<void> TierDevices::Decide(DeviceChoice choice) {
   if (can || can.code() != Code::kUnsupported) return can;
   if (choice == DeviceChoice::kUring) return Demanded(can.error());
   uring_ = false;
-  notes_ = {GoingOn(can.error())};
+  NoteFallBack(can.error());
   return {};
 }
 
@@ -99,9 +100,9 @@ Result<std::unique_ptr<ThreadedBackend>> TierDevices::Start(DeviceChoice choice,
   auto backend = StartOverUring(options, clock);
   if (backend || backend.code() != Code::kUnsupported) return backend;
   if (choice == DeviceChoice::kUring) return Demanded(backend.error());
-  const std::string note = GoingOn(backend.error());
+  const Error cause = backend.error();
   backend = StartOverThreads(options, clock);
-  if (backend) notes_ = {note};
+  if (backend) NoteFallBack(cause);
   return backend;
 }
 

@@ -70,7 +70,7 @@ class TierDevices {
   /// Errors: kUnsupported, a sandbox kills for it.
   [[nodiscard]] Result<void> CheckKills();
   [[nodiscard]] static Error Demanded(const Error& cause);
-  static std::string GoingOn(const Error& cause);
+  void NoteFallBack(const Error& cause);
 
   const FlashFile* file_;
   DeviceChoice choice_ = DeviceChoice::kAuto;

@@ -90,4 +90,21 @@ std::string MemoryAdvice(const MemorySettings& settings) {
          "the cache gives way by itself";
 }
 
+std::string TierlessAdvice(const MemoryUse& use) {
+  constexpr uint64_t kShortPercent = 85;
+  const uint64_t limit_bytes = Tighter(Tighter(use.machine_bytes, use.cgroup_bytes), use.maxmemory);
+  if (limit_bytes == 0 || use.used_bytes / kShortPercent < limit_bytes / 100) return {};
+  const std::string limit = "all values are in RAM, without a tier, and " +
+                            InMegabytes(use.used_bytes) + " of " + InMegabytes(limit_bytes) +
+                            " of memory are used";
+  if (limit_bytes == use.maxmemory) {
+    return limit +
+           " (maxmemory): above it, a promoted server refuses writes or evicts keys until "
+           "enough has left RAM. Raise maxmemory, or set flash.replica-tier-enabled yes";
+  }
+  return limit +
+         ": beyond that the server may be killed. Give it more, or set "
+         "flash.replica-tier-enabled yes";
+}
+
 }  // namespace flash::server

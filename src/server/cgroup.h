@@ -35,4 +35,13 @@ struct MemorySettings {
 };
 [[nodiscard]] std::string MemoryAdvice(const MemorySettings& settings);
 
+/// The same while nothing can leave RAM.
+struct MemoryUse {
+  uint64_t used_bytes = 0;     // Of the server.
+  uint64_t machine_bytes = 0;  // Of these, 0: not known, or no limit.
+  uint64_t cgroup_bytes = 0;
+  uint64_t maxmemory = 0;
+};
+[[nodiscard]] std::string TierlessAdvice(const MemoryUse& use);
+
 }  // namespace flash::server

@@ -60,5 +60,21 @@ TEST(MemoryAdvice, SaysWhatToSet) {
       has(MemoryAdvice({.cgroup_bytes = kGiB, .cache_bytes = kGiB / 4}), "maxmemory is not set"));
 }
 
+TEST(TierlessAdvice, ComesWithFifteenPercentLeftOfTheTightestLimit) {
+  EXPECT_EQ(TierlessAdvice({.used_bytes = 9 * kGiB}), "");
+  EXPECT_EQ(TierlessAdvice({.used_bytes = 84 * kGiB, .machine_bytes = 100 * kGiB}), "");
+  const std::string machine =
+      TierlessAdvice({.used_bytes = 86 * kGiB, .machine_bytes = 100 * kGiB});
+  EXPECT_NE(machine.find("88064mb of 102400mb of memory are used: beyond that"), machine.npos);
+  const std::string group = TierlessAdvice(
+      {.used_bytes = 9 * kGiB, .machine_bytes = 100 * kGiB, .cgroup_bytes = 10 * kGiB});
+  EXPECT_NE(group.find("of 10240mb of memory are used: beyond that"), group.npos);
+  const std::string server = TierlessAdvice({.used_bytes = 9 * kGiB,
+                                             .machine_bytes = 100 * kGiB,
+                                             .cgroup_bytes = 20 * kGiB,
+                                             .maxmemory = 10 * kGiB});
+  EXPECT_NE(server.find("of 10240mb of memory are used (maxmemory)"), server.npos);
+}
+
 }  // namespace
 }  // namespace flash::server

@@ -13,11 +13,11 @@
 #include "base/result.h"
 #include "blocks/block_pool.h"
 #include "io/backend.h"
+#include "io/flash_file.h"
 #include "server/settings.h"
 #include "values/value_counters.h"
 
 namespace flash::io {
-class FlashFile;
 class TierDevices;
 }  // namespace flash::io
 
@@ -71,9 +71,11 @@ class Engine {
   /// Between Open and Close.
   [[nodiscard]] static bool IsOpen();
 
-  /// Opens file, threads and pool as `settings` say and installs them as Get(). Errors, one line
-  /// for people: kUnsupported, kLocked, kForeign, kNoSpace, kIo, kInvalid; nothing stays open.
-  [[nodiscard]] static Result<void> Open(const Settings& settings);
+  /// Opens file, threads and pool as `settings` say and installs them as Get(). `with_tier` false:
+  /// the pool alone, and a look whether the rest could be opened. Errors, one line for people:
+  /// kUnsupported, kLocked, kForeign, kNoSpace (with a tier only), kIo, kInvalid; nothing stays
+  /// open.
+  [[nodiscard]] static Result<void> Open(const Settings& settings, bool with_tier);
 
   /// Ends the I/O threads, for good. The server exits next, or the load is given up.
   static void Close();
@@ -87,12 +89,27 @@ class Engine {
   /// Has a pass ended that began after the request which returned `pass`? Ask until it has.
   [[nodiscard]] bool CompactionDone(uint64_t pass);
 
-  [[nodiscard]] blocks::BlockPool& pool() { return *pool_; }
-  [[nodiscard]] io::Backend& backend() { return *backend_; }
-  /// The tier file; what a forked child reopens to read from.
+  // --- The tier: file, I/O threads and store, there or not (docs/adr/0023) ---
+
+  /// How its file is opened.
+  [[nodiscard]] io::FlashFile::Options FileOptions() const;
+  /// Starts I/O threads over `file` and puts a store in. Only while there is none. Errors:
+  /// kUnsupported, kIo, kInvalid; then all is as before.
+  [[nodiscard]] Result<void> OpenTier(std::unique_ptr<io::FlashFile> file);
+  /// Ends all three; only when the pool allows it.
+  void CloseTier();
+  [[nodiscard]] bool has_tier() const { return backend_ != nullptr; }
+  /// Tiers that were opened until now.
+  [[nodiscard]] uint64_t tiers_opened() const { return tiers_opened_; }
+  /// Null without a tier.
+  [[nodiscard]] io::Backend* backend() { return backend_.get(); }
+  /// The tier file; what a forked child reopens to read from. Only with a tier.
   [[nodiscard]] const io::FlashFile& file() const { return *file_; }
-  /// See FlashFile::KeepHashSeed.
+  /// What hashes are keyed by; see FlashFile::KeepHashSeed.
+  [[nodiscard]] uint64_t hash_seed() const { return hash_seed_; }
   [[nodiscard]] Result<void> KeepHashSeed(uint64_t seed);
+
+  [[nodiscard]] blocks::BlockPool& pool() { return *pool_; }
   /// Makes further devices over that file, and tells which kind is in use.
   [[nodiscard]] io::TierDevices& devices() { return *devices_; }
   [[nodiscard]] Settings& settings() { return settings_; }
@@ -110,7 +127,10 @@ class Engine {
  private:
   Engine();
   ~Engine();
-  [[nodiscard]] Result<void> OpenParts();
+  [[nodiscard]] Result<void> OpenParts(bool with_tier);
+  /// Could a tier be opened?
+  [[nodiscard]] Result<void> CheckTier();
+  [[nodiscard]] Result<void> StartBackend();
 
   Settings settings_;
   base::SystemClock clock_;
@@ -118,6 +138,8 @@ class Engine {
   bool replaying_ = false;
   bool cluster_enabled_ = false;
   ServerCounters counters_;
+  uint64_t hash_seed_ = 0;  // 0: not known before the file is opened.
+  uint64_t tiers_opened_ = 0;
   uint64_t pass_requested_ = 0;  // The last answer of RequestCompaction.
   uint64_t pass_seen_ = 0;       // passes_done() when the store was last asked for one.
   std::unique_ptr<io::FlashFile> file_;

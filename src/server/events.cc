@@ -4,6 +4,8 @@
 // See events.h. Thread: main.
 #include "server/events.h"
 
+#include <sys/eventfd.h>
+
 #include <array>
 #include <numeric>
 #include <string>
@@ -28,6 +30,7 @@ namespace {
 using blocks::BlockPool;
 
 constexpr uint64_t kSliceUs = 500;
+constexpr uint64_t kLoadSliceUs = 5'000;
 constexpr uint64_t kPressurePeriodUs = 1000;
 constexpr uint64_t kEaseUsMax = 100'000;     // One wait for blocks to leave, at the limit.
 constexpr uint64_t kEaseRestUs = 1'000'000;  // After one in vain.
@@ -37,12 +40,14 @@ constexpr uint64_t kCronPeriodUs = 90'000;   // The server's cron runs 1 to 500 
 constexpr uint32_t kCronDeadPercentMin = 25;
 constexpr mstime_t kTickMs = 10;
 constexpr mstime_t kSoonMs = 1;
+constexpr const char* kLoopIsFull = "the server's event loop has no room for another descriptor";
 
 struct EventState {
   vk::DetachedContext* detached = nullptr;
   std::array<TurnHook, 4> hooks{};
   size_t hook_count = 0;
   TurnFrame frame;
+  int wake_fd = -1;
   bool tick_armed = false;
   bool frozen = false;
   bool loads_beside_old_data = false;
@@ -83,7 +88,7 @@ bool RunSlices(BlockPool::Deliver deliver) {
 void LogHealth(ValkeyModuleCtx* ctx, uint64_t now_us) {
   // raw new: never destroyed, as everything that may be used while the server exits.
   static HealthLog* const health = new HealthLog;
-  for (const std::string& line : health->Look(Pool().store().stats(), now_us)) {
+  for (const std::string& line : health->Look(Pool().store_stats(), now_us)) {
     vk::Log(ctx, vk::LogLevel::kWarning, line);
   }
 }
@@ -111,6 +116,7 @@ PressureInput LookAtMemory() {
 /// `more_bytes` are about to be taken.
 void FollowPressureNow(uint64_t more_bytes = 0) {
   PressureInput input = LookAtMemory();
+  if (!Pool().tiering()) input.maxmemory = 0;  // Nothing could give way.
   if (more_bytes != 0 && input.maxmemory != 0) {
     input.used_ratio += static_cast<double>(more_bytes) / static_cast<double>(input.maxmemory);
   }
@@ -176,6 +182,11 @@ void RunFirst(ValkeyModuleCtx* ctx) {
   ValkeyModule_SelectDb(ctx, db);
 }
 
+bool Watch(int fd, ValkeyModuleEventLoopFunc callback) {
+  return ValkeyModule_EventLoopAdd(fd, VALKEYMODULE_EVENTLOOP_READABLE, callback, nullptr) ==
+         VALKEYMODULE_OK;
+}
+
 /// Fires in the outermost loop only, so never while loading.
 void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
   if (sub != VALKEYMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP || !Engine::IsOpen()) return;
@@ -207,6 +218,7 @@ void FollowChildren(uint32_t flags) {
 }
 
 void CompactFromTimeToTime(uint64_t now_us) {
+  if (!Pool().tiering()) return;
   const uint64_t period_us = uint64_t{Engine::Get().settings().compaction_interval_sec} * 1'000'000;
   if (now_us - state.compaction_us < period_us) return;
   state.compaction_us = now_us;
@@ -263,17 +275,15 @@ void OnLoadingProgress(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64
                        void* /*data*/) {
   if (!Engine::IsOpen()) return;
   Turn(ctx, BlockPool::Deliver::kQueueOnly);
+  // Where nothing leaves RAM, what is replaced fills it until it is freed.
+  if (!Pool().tiering()) DeferredFree::Drain(kLoadSliceUs);
 }
 
 /// After the last save, before the process ends; 9.x does not call OnUnload then.
 void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t /*sub*/,
                 void* /*data*/) {
   if (!Engine::IsOpen()) return;
-  io::Backend& backend = Engine::Get().backend();
-  ValkeyModule_EventLoopDel(backend.event_fd(), VALKEYMODULE_EVENTLOOP_READABLE);
-  if (backend.owner_event_fd() >= 0) {
-    ValkeyModule_EventLoopDel(backend.owner_event_fd(), VALKEYMODULE_EVENTLOOP_READABLE);
-  }
+  UnwatchTier();
   Engine::Close();
 }
 
@@ -313,16 +323,30 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
                    "the server does not offer event " + std::to_string(event.id)};
     }
   }
-  const io::Backend& backend = Engine::Get().backend();
-  const auto watch = [](int fd, ValkeyModuleEventLoopFunc callback) {
-    return ValkeyModule_EventLoopAdd(fd, VALKEYMODULE_EVENTLOOP_READABLE, callback, nullptr) ==
-           VALKEYMODULE_OK;
-  };
-  if (!watch(backend.event_fd(), OnCompletions) ||
-      (backend.owner_event_fd() >= 0 && !watch(backend.owner_event_fd(), OnOwnCompletion))) {
-    return Error{Code::kUnsupported, "the server's event loop has no room for another descriptor"};
+  state.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  FLASH_CHECK(state.wake_fd >= 0);
+  if (!Watch(state.wake_fd, OnOwnCompletion)) return Error{Code::kUnsupported, kLoopIsFull};
+  return WatchTier();
+}
+
+int WakeFd() { return state.wake_fd; }
+
+Result<void> WatchTier() {
+  const io::Backend* const backend = Engine::Get().backend();
+  if (backend == nullptr) return {};
+  if (!Watch(backend->event_fd(), OnCompletions) ||
+      (backend->owner_event_fd() >= 0 && !Watch(backend->owner_event_fd(), OnOwnCompletion))) {
+    return Error{Code::kUnsupported, kLoopIsFull};
   }
   return {};
+}
+
+void UnwatchTier() {
+  const io::Backend* const backend = Engine::Get().backend();
+  if (backend == nullptr) return;
+  for (const int fd : {backend->event_fd(), backend->owner_event_fd()}) {
+    if (fd >= 0) ValkeyModule_EventLoopDel(fd, VALKEYMODULE_EVENTLOOP_READABLE);
+  }
 }
 
 void NoteNothingLoads(ValkeyModuleCtx* ctx) {
@@ -349,6 +373,7 @@ bool HasMemoryToPark() {
 }
 
 void EaseMemory() {
+  if (!Pool().tiering()) return;
   if (state.pressure_limit == 0 || !IsNearLimit(UsedRatio())) return;
   const base::Clock& clock = Engine::Get().clock();
   if (clock.NowUs() < state.ease_rest_until_us) return;

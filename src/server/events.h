@@ -24,6 +24,15 @@ void NoteNothingLoads(ValkeyModuleCtx* ctx);
 /// Is a synchronisation under way that loads the new data beside the old, which stays if it fails?
 [[nodiscard]] bool LoadsBesideOldData();
 
+/// A descriptor in the server's event loop that, written to (eventfd), has it turn. Thread: any,
+/// once StartEvents has returned.
+[[nodiscard]] int WakeFd();
+
+/// The engine's tier was opened, or is about to be closed: its completions come from now on, or do
+/// not any more. Errors: kUnsupported, the event loop is full; the tier works, at cron's pace.
+[[nodiscard]] Result<void> WatchTier();
+void UnwatchTier();
+
 /// Called about ten times a second and once per turn of the event loop, outside commands, scripts
 /// and loading; as a unit of execution, so it may write. Up to four; at load.
 using TurnHook = void (*)(ValkeyModuleCtx* ctx);

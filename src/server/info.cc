@@ -14,6 +14,7 @@
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/freeing.h"
+#include "server/tier_keeper.h"
 #include "values/family.h"
 
 namespace flash::server {
@@ -100,7 +101,7 @@ void AddStorage(Fields& fields, const store::RecordStore::Stats& store) {
   fields.AddRatio("storage_write_amplification", store.device_bytes_written,
                   store.put_stored_bytes);
   fields.AddRatio("storage_compression_ratio", store.put_stored_bytes, store.put_raw_bytes);
-  fields.Add("compaction_runs", Engine::Get().pool().store().passes_done());
+  fields.Add("compaction_runs", Engine::Get().pool().passes_done());
   fields.Add("compaction_segments", store.compaction_runs);
   fields.Add("compaction_bytes_reclaimed", store.compaction_bytes_reclaimed);
   fields.Add("compaction_bytes_moved", store.moved_bytes);
@@ -159,7 +160,8 @@ void AddReads(Fields& fields, const blocks::BlockPool::Stats& pool,
 
 /// Asks the I/O threads' counters, which a crash report must not.
 void AddDevice(Fields& fields, Engine& engine, uint64_t store_buffer_bytes) {
-  const io::Backend::Stats device = engine.backend().stats();
+  const io::Backend::Stats device =
+      engine.has_tier() ? engine.backend()->stats() : io::Backend::Stats();
   fields.Add("io_backend", engine.devices().uses_uring() ? "uring" : "threads");
   fields.Add("io_transfer_threads", uint64_t{engine.devices().transfer_threads()});
   fields.Add("device_reads", device.device_reads);
@@ -214,8 +216,9 @@ void WriteInfo(ValkeyModuleInfoCtx* info, int for_crash_report) {
   fields.Add("module_state", kStateNames[static_cast<size_t>(engine.state())]);
   fields.AddYesNo("cluster_mode", engine.cluster_enabled());
   if (crashed_elsewhere) return;  // All that follows belongs to the main thread.
+  fields.Add("tier_state", TierStateName());
   const blocks::BlockPool::Stats& pool = engine.pool().stats();
-  const store::RecordStore::Stats& store = engine.pool().store().stats();
+  const store::RecordStore::Stats& store = engine.pool().store_stats();
   if (for_crash_report == 0) values::SettleTiered(&engine.pool(), &engine.counters());
   AddCache(fields, pool, engine.counters());
   AddDemotion(fields, pool, engine.counters());

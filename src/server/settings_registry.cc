@@ -21,15 +21,6 @@ constinit Binding binding;
 
 const SettingSpec& SpecOf(void* privdata) { return *static_cast<const SettingSpec*>(privdata); }
 
-void NoteIfWithoutEffect(const Settings& settings, const SettingSpec& spec) {
-  if (spec.effect_with.empty()) return;
-  const std::string value = FormatSetting(settings, spec);
-  if (value == FormatSetting(Settings(), spec)) return;
-  vk::LogNotice("setting flash." + std::string(spec.name) + " " + value +
-                " is accepted but has no effect yet: it comes with " +
-                std::string(spec.effect_with));
-}
-
 int Refuse(ValkeyModuleString** error, const std::string& why) {
   *error = vk::String::Copy(why).Release();
   return VALKEYMODULE_ERR;
@@ -45,10 +36,7 @@ int Adopt(const SettingSpec& spec, Settings next, ValkeyModuleString** error) {
                   "restart the server");
   }
   *binding.values = std::move(next);
-  if (loaded && changed) {
-    binding.on_change(spec);
-    NoteIfWithoutEffect(*binding.values, spec);
-  }
+  if (loaded && changed) binding.on_change(spec);
   return VALKEYMODULE_OK;
 }
 
@@ -188,10 +176,6 @@ Result<bool> ResolveClusterMode(ValkeyModuleCtx* ctx, ClusterMode mode) {
 
 void BindSettings(Settings* in_force, void (*on_change)(const SettingSpec&)) {
   binding = {in_force, on_change};
-}
-
-void NoteSettingsWithoutEffect(const Settings& settings) {
-  for (const SettingSpec& spec : SettingsTable()) NoteIfWithoutEffect(settings, spec);
 }
 
 }  // namespace flash::server

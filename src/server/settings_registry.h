@@ -28,7 +28,4 @@ namespace flash::server {
 /// `on_change` runs after each change of another.
 void BindSettings(Settings* in_force, void (*on_change)(const SettingSpec& spec));
 
-/// Logs a notice for each setting that differs from its default but has no effect yet.
-void NoteSettingsWithoutEffect(const Settings& settings);
-
 }  // namespace flash::server

@@ -49,11 +49,6 @@ struct Row : SettingSpec {
     row.run_time = true;
     return row;
   }
-  constexpr Row EffectWith(std::string_view feature) const {
-    Row row = *this;
-    row.effect_with = feature;
-    return row;
-  }
 };
 
 template <auto kMember>
@@ -145,9 +140,9 @@ const std::array<SettingSpec, 26> kTable = {
                                              "Most demotions in flight. 0: automatic.")
         .RunTime(),
     YesNo<&Settings::replica_tier_enabled>("replica-tier-enabled",
-                                           "Whether a replica has a tier of its own. In this "
-                                           "version every replica tiers as a primary does.")
-        .EffectWith("replicas without a tier"),
+                                           "yes: a replica tiers as its primary does. no: it keeps "
+                                           "all values in RAM, makes no file, and opens its tier "
+                                           "when it is promoted."),
     Choice<&Settings::cluster_mode>(
         "cluster-mode-enabled", kClusterChoices,
         "auto: as the server. yes or no: the load stops if the server is set otherwise."),
@@ -370,11 +365,7 @@ std::string SettingsMarkdown() {
     const std::string shown = FormatSetting(defaults, spec);
     table += "| `flash." + std::string(spec.name) + "` | " + (shown.empty() ? "(empty)" : shown) +
              " | " + values + " | " + (spec.run_time ? "yes" : "no") + " | " +
-             std::string(spec.doc);
-    if (!spec.effect_with.empty()) {
-      table += " *Accepted; takes effect with " + std::string(spec.effect_with) + ".*";
-    }
-    table += " |\n";
+             std::string(spec.doc) + " |\n";
   }
   return table;
 }

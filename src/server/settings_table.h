@@ -30,7 +30,6 @@ struct SettingSpec {
   uint64_t max = 0;
   std::span<const std::string_view> choices;  // kChoice; the value is the index.
   bool run_time = false;                      // May CONFIG SET change it?
-  std::string_view effect_with;               // What gives it effect, if that is not built yet.
   std::string_view doc;                       // One or two sentences for docs/settings.md.
 
   std::string Settings::*text = nullptr;  // kText; the others go through get and set.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "io/flash_file.h"
 #include "server/engine.h"
 #include "vk/log.h"
 
@@ -16,7 +15,7 @@ values::Env MakeEnv() {
   values::Env env;
   env.store = &Engine::Get().pool();
   env.counters = &Engine::Get().counters();
-  env.hash_seed = Engine::Get().file().hash_seed();
+  env.hash_seed = Engine::Get().hash_seed();
   return env;
 }
 

@@ -31,7 +31,7 @@ constinit bool loading_cold = false;
 bool FitsBeyond(uint64_t bytes) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
   const blocks::BlockPool::Stats& stats = pool.stats();
-  const uint64_t beyond = std::min(pool.store().stats().capacity_bytes / kBeyondDivisor,
+  const uint64_t beyond = std::min(pool.store_stats().capacity_bytes / kBeyondDivisor,
                                    std::max(stats.cache_bytes, kBeyondBytes));
   if (stats.hot_bytes + bytes > stats.cache_bytes + beyond) return false;
   static uint64_t told_us = 0;

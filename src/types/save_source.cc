@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 #include "io/tier_devices.h"
 #include "server/engine.h"
 
@@ -16,6 +18,7 @@ constexpr uint32_t kEntries = 64;
 struct Current {
   SaveSource* source = nullptr;
   pid_t pid = 0;
+  uint64_t tier = 0;  // Engine::tiers_opened then.
 };
 constinit Current current;
 
@@ -23,6 +26,7 @@ constinit Current current;
 
 std::unique_ptr<io::RangeReader> SaveSource::OpenReader() {
   server::Engine& engine = server::Engine::Get();
+  if (!engine.has_tier()) return nullptr;
   auto device = engine.devices().MakeForWaiting(kEntries);
   if (!device) return nullptr;
   const uint64_t timeout_us = uint64_t{engine.settings().io_timeout_ms} * 1000;
@@ -37,15 +41,18 @@ bool SaveSource::hung() const {
 SaveSource* SaveSource::Get(bool in_child) {
   // A parent's source means nothing here: neither its ring nor its threads are in a child. One that
   // hangs is left to itself, as its transfers may still end.
-  if (current.pid == getpid() && !current.source->hung()) return current.source;
-  // raw new: never destroyed, as the device may outlast every use.
+  const uint64_t tier = server::Engine::Get().tiers_opened();
+  const bool own = current.pid == getpid() && !current.source->hung();
+  if (own && current.tier == tier) return current.source;
+  if (own) delete std::exchange(current, {}).source;  // Over a file that was closed.
+  // raw new: not destroyed while its device may still answer.
   auto* const source = new SaveSource;
   source->batches_ = OpenReader();
   if (source->batches_ == nullptr && !in_child) {
     delete source;
     return nullptr;
   }
-  current = {source, getpid()};
+  current = {source, getpid(), tier};
   return source;
 }
 
@@ -59,6 +66,7 @@ Result<void> SaveSource::ReadAt(uint64_t offset, MutableBytes into) {
     }
   }
   if (file_ == nullptr) {
+    if (!server::Engine::Get().has_tier()) return Code::kIo;
     Result<std::unique_ptr<io::ChildFile>> opened =
         io::ChildFile::Open(server::Engine::Get().file());
     if (!opened) return opened.error();

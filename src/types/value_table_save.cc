@@ -173,7 +173,7 @@ void SaveValueTable(ValkeyModuleIO* io) {
   ValkeyModule_SaveUnsigned(io, server::TheEnv().hash_seed);
   std::unique_ptr<BlockNumbers> found;
   uint64_t count = 0;
-  if (pool.tiering() && pool.stats().cold_single_blocks != 0 && CanVisitForSave()) {
+  if (pool.has_store() && pool.stats().cold_single_blocks != 0 && CanVisitForSave()) {
     found = std::make_unique<BlockNumbers>(pool.block_ids_end());
     FindValues({&pool, found.get()});
     count = found->Number();

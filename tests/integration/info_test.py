@@ -94,8 +94,9 @@ def test_a_fresh_server(raw):
     assert fields["flash_writes_failing"] == fields["flash_drain_in_progress"] == "no"
     assert fields["flash_key_eviction_exhausted"] == "no"
     assert fields["flash_io_backend"] in ("uring", "threads")
-    words = {"flash_module_state", "flash_io_backend", "flash_cluster_mode", "flash_version",
-             "flash_wal_base", "flash_wal_trouble", "flash_writes_failing",
+    assert fields["flash_tier_state"] == "open"
+    words = {"flash_module_state", "flash_tier_state", "flash_io_backend", "flash_cluster_mode",
+             "flash_version", "flash_wal_base", "flash_wal_trouble", "flash_writes_failing",
              "flash_drain_in_progress", "flash_key_eviction_exhausted"}
     # What describes the machinery itself and not what was done with it.
     standing = {"flash_cache_capacity_bytes", "flash_storage_capacity_bytes",

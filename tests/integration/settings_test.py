@@ -237,14 +237,3 @@ class TestRefused:
                       module_args=["cluster-mode-enabled", "yes"])
         assert node.info("flash")["flash_cluster_mode"] == "yes"
         assert get(node, "flash.cluster-mode-enabled") == "yes"
-
-
-class TestWithoutEffectYet:
-    def test_nothing_is_said_about_defaults(self, server):
-        assert "no effect yet" not in server().log()
-
-    def test_one_line_for_each_other_value_at_load(self, server):
-        node = server(module_args=["replica-tier-enabled", "yes"])
-        lines = log_lines(node.log(), "no effect yet")
-        assert len(lines) == 1
-        assert "flash.replica-tier-enabled yes" in lines[0]

@@ -144,12 +144,9 @@ World::World(const Geometry& geometry, FaultProfile profile, uint64_t seed)
                                                 : store::RecordStore::Compression::kNone;
   options.store.hash_seed = seed;
   options.store.retry_backoff_us_max = 200'000;
-  pool_ = std::make_unique<blocks::TieredPool>(options, backend_.get(), &clock_);
-  const Result<void> opened = pool_->OpenStore(
-      options.store,
-      [&](const store::RecordStore::Options& store_options, store::RecordOwner* owner) {
-        return store::RecordStore::Open(store_options, backend_.get(), &clock_, owner);
-      });
+  pool_ = std::make_unique<blocks::TieredPool>(options, &clock_);
+  const Result<void> opened =
+      pool_->OpenStore(backend_.get(), blocks::BlockPool::RealStore(backend_.get(), &clock_));
   FLASH_CHECK(opened.ok());
 }
 
