@@ -49,10 +49,11 @@ bool IsReplica(ValkeyModuleCtx* ctx) {
   const uint32_t flags = vk::ContextFlags(ctx);
   if ((flags & VALKEYMODULE_CTX_FLAGS_REPLICA) != 0) return true;
   if ((flags & VALKEYMODULE_CTX_FLAGS_CLUSTER) == 0) return false;
-  const char* const self = ValkeyModule_GetMyClusterID();
+  const char* const name = ValkeyModule_GetMyClusterID();
+  if (name == nullptr) return false;
+  const std::string self(name, VALKEYMODULE_NODE_ID_LEN);  // No zero ends the server's.
   int node = 0;
-  return self != nullptr &&
-         ValkeyModule_GetClusterNodeInfo(ctx, self, nullptr, nullptr, nullptr, &node) ==
+  return ValkeyModule_GetClusterNodeInfo(ctx, self.c_str(), nullptr, nullptr, nullptr, &node) ==
              VALKEYMODULE_OK &&
          (node & VALKEYMODULE_NODE_REPLICA) != 0;
 }

@@ -153,7 +153,7 @@ class TestDemote:
         assert listener.get_message(timeout=0.2) is None
 
     def test_on_a_read_only_replica(self, server):
-        primary, replica = server(), server()
+        primary, replica = server(), server({"flash.replica-tier-enabled": "yes"})
         put(primary, "key")
         replica.replicate_from(primary)
         replica.wait_for_offset_of(primary)

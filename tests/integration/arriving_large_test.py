@@ -140,7 +140,7 @@ def test_a_hash_whose_fields_begin_to_expire_on_its_way_stays_native(
 def test_replicas_and_the_log_have_what_was_put_in_order(server):
     settings = {"flash.cache-size-bytes": "2mb"}
     primary = server({**settings, **LOGGED, "flash.wal-max-bytes": "64mb"})
-    replica = server(settings)
+    replica = server({**settings, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     fill_large(primary)
     before = {"h": sorted(primary.call("HGETALL", "h").items()),

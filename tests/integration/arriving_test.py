@@ -243,7 +243,7 @@ def test_replicas_and_the_aof_have_the_flash_form(server):
 def test_a_replica_without_room_adopts_all_the_same(server):
     primary = server({"flash.cache-size-bytes": "64mb"})
     replica = server({"flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "16mb",
-                      "flash.compression": "none"})
+                      "flash.compression": "none", "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     value = random.Random(2).randbytes(24 * MIB)
     primary.call("SET", "s", value)

@@ -12,7 +12,8 @@ from conftest import LOGGED, wait_until
 from harness.parking import chill
 from harness.resp import Connection
 
-TIGHT = {"flash.cache-size-bytes": "1mb", "flash.compression": "none"}
+TIGHT = {"flash.cache-size-bytes": "1mb", "flash.compression": "none",
+         "flash.replica-tier-enabled": "yes"}
 PRIMARY = {**TIGHT, "repl-diskless-sync": "yes", "repl-backlog-size": "16kb",
            "repl-timeout": "20"}
 REPLICA = {**TIGHT, "repl-diskless-load": "swapdb", "loading-process-events-interval-bytes": "1024",

@@ -262,7 +262,8 @@ def test_flash_to_native(server, settings):
 
 
 def test_replicas_follow_both_ways(server):
-    primary, replica = server({**SMALL, "flash.native-fallback": "yes"}), server(SMALL)
+    primary = server({**SMALL, "flash.native-fallback": "yes"})
+    replica = server({**SMALL, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     clients = Clients()
     clients.fill(primary, "")

@@ -36,7 +36,8 @@ def test_flash_collections_answer_as_native_ones_do(server, seed):
 @pytest.mark.parametrize("families", program.TABLES.values(), ids=program.TABLES)
 def test_flash_answers_as_native_does_with_a_replica_and_aof(server, families):
     primary = server({**program.SETTINGS, "appendonly": "yes", "appendfsync": "no"})
-    replica = server({**program.SETTINGS, "replica-read-only": "yes"})
+    replica = server({**program.SETTINGS, "replica-read-only": "yes",
+                      "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     no_difference(primary, 3, OPS // 2, every=1000, restart=False, families=families)
     replica.wait_for_offset_of(primary)

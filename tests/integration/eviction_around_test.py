@@ -31,7 +31,7 @@ def last_digest(node):
 
 def test_replicas_follow_and_evict_nothing_themselves(server):
     primary = server(CACHE)
-    replica = server(CACHE)
+    replica = server({**CACHE, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     put(primary, 0, 12_000)
     digest = last_digest(primary)

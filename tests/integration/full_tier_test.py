@@ -73,8 +73,8 @@ def test_large_collections_that_go_before_a_load_leave_flash_for_it(server, firs
 def test_a_server_that_becomes_a_replica_has_room_for_the_data_of_its_primary(server):
     settings = {"flash.cache-size-bytes": "8mb", "flash.capacity-bytes": "128mb"}
     primary = server({**settings, "repl-diskless-sync": "no"})
-    replica = server({**settings, "replica-lazy-flush": "no",
-                      "repl-diskless-load": "disabled"})
+    replica = server({**settings, "replica-lazy-flush": "no", "repl-diskless-load": "disabled",
+                      "flash.replica-tier-enabled": "yes"})
     hashes(primary)
     hashes(replica)
     replica.replicate_from(primary)
@@ -187,7 +187,8 @@ def test_scripts_do_not_hold_up_others_again_and_again(server):
 
 
 def test_a_full_replica_keeps_up_and_takes_what_was_restored(server):
-    primary, replica = server({**FULL, "flash.capacity-bytes": "64mb"}), server(FULL)
+    primary = server({**FULL, "flash.capacity-bytes": "64mb"})
+    replica = server({**FULL, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     primary.call("FLASH.SET", "source", os.urandom(30_000))
     primary.call("FLASH.HSET", "hash", *pairs(range(3000), 100))

@@ -133,7 +133,8 @@ def test_what_is_there_already_is_changed_and_counted(server):
 
 
 def test_expiry_and_replicas_follow(server):
-    primary, replica = server(SMALL), server(SMALL)
+    primary = server(SMALL)
+    replica = server({**SMALL, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     primary.call("FLASH.HSET", "hash", *arguments("hash", range(COUNT)), "EX", 1000)
     primary.call("FLASH.RPUSH", "list", *arguments("list", range(COUNT)))

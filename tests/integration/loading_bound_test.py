@@ -96,7 +96,8 @@ def test_restore_of_a_collection_larger_than_the_cache(server, kind):
 
 
 def test_full_synchronisation_of_collections_larger_than_the_cache(server):
-    primary, replica = server(ROOMY), server(SMALL)
+    primary = server(ROOMY)
+    replica = server({**SMALL, "flash.replica-tier-enabled": "yes"})
     for kind, fill in FILL.items():
         fill(primary, MEMBERS)
     replica.replicate_from(primary)

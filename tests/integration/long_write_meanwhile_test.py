@@ -278,7 +278,8 @@ def test_a_server_that_ends_meanwhile_saves_what_was(held):
 
 @pytest.mark.parametrize("how", ["plain", "multi"])
 def test_replicas_and_the_aof_follow(server, how):
-    primary, replica = server({**SETTINGS, "appendonly": "yes"}), server(SETTINGS)
+    primary = server({**SETTINGS, "appendonly": "yes"})
+    replica = server({**SETTINGS, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     for key in KINDS:
         fill(primary, key, key)

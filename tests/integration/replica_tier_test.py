@@ -16,7 +16,8 @@ from conftest import LOGGED, StartError, wait_until
 from harness.cluster import Cluster
 
 MIB = 1 << 20
-SMALL = {"flash.cache-size-bytes": "2mb", "flash.compression": "none", "flash.capacity-bytes": "64mb"}
+SMALL = {"flash.cache-size-bytes": "2mb", "flash.compression": "none",
+         "flash.capacity-bytes": "64mb"}
 # No backlog helps after this many bytes.
 FORGETFUL = {**SMALL, "repl-backlog-size": "16kb"}
 SHAPES = ("string", "hash", "list", "zset")
@@ -77,6 +78,10 @@ def wait_for_tier(node, state="open"):
     wait_until(lambda: flash(node, "tier_state") == state, 30, f"tier_state {state}")
 
 
+def wait_for_link(node):
+    wait_until(lambda: node.info("replication").get("master_link_status") == "up", 60, "the link")
+
+
 def wait_until_down(node):
     """What is beyond the cache has left RAM."""
     wait_until(lambda: flash(node, "cache_size_bytes") <= 2 * MIB, 60, "hot bytes in their bound")
@@ -91,7 +96,7 @@ def pair(server):
         wait_until_down(primary)
         replica = server({**FORGETFUL, **(replica_settings or {}),
                           "replicaof": f"127.0.0.1 {primary.port}"})
-        wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "the link")
+        wait_for_link(replica)
         replica.wait_for_offset_of(primary)
         return primary, replica
     return make
@@ -104,7 +109,7 @@ def force_full_sync(primary):
     client.set("filler", "x" * 300_000)
 
 
-# --- Started as a replica --------------------------------------------------------------------------
+# --- Started as a replica ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sync", SYNCS)
@@ -119,7 +124,7 @@ def test_everything_is_in_ram_and_no_file_is_made(pair, sync):
     fill(primary, 1000, seed=2)
     force_full_sync(primary)
     wait_until(lambda: primary.info("stats")["sync_full"] >= 2, 60, "a second synchronisation")
-    wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "the link")
+    wait_for_link(replica)
     replica.wait_for_offset_of(primary)
     assert digest(replica) == digest(primary)
     expect_no_tier(replica)
@@ -144,7 +149,7 @@ def test_effects_of_the_link_stay_in_ram(pair):
 def test_what_concerns_the_tier_answers_sensibly(pair):
     primary, replica = pair(keys=20)
     client = replica.client
-    with pytest.raises(redis.ResponseError, match="there is no tier now .*; the value stays in RAM"):
+    with pytest.raises(redis.ResponseError, match="there is no tier now .* stays in RAM"):
         replica.call("FLASH.DEBUG.DEMOTE", "string1")
     assert replica.call("FLASH.DEBUG.DEMOTE", "tiny") == b"ALREADY_COLD"
     with pytest.raises(redis.ResponseError, match="key does not exist"):
@@ -173,7 +178,7 @@ def test_it_saves_and_loads_its_own_data(pair, server, aof):
     wanted = digest(primary)
     replica.save_in_background()
     if aof == "yes":
-        wait_until(lambda: not replica.info("persistence")["aof_rewrite_in_progress"], 60, "the AOF")
+        wait_until(lambda: not replica.info("persistence")["aof_rewrite_in_progress"], 60, "AOF")
         replica.rewrite_aof()
     primary.stop()
     replica.kill()
@@ -199,11 +204,11 @@ def test_with_replica_tier_it_tiers_as_before(pair):
     assert digest(replica) == digest(primary)
 
 
-# --- Checks at load ---------------------------------------------------------------------------------
+# --- Checks at load ----------------------------------------------------------------------------
 
 
-def as_replica(server, settings=None, module_args=()):
-    return server({**SMALL, "replicaof": "127.0.0.1 1", **(settings or {})}, module_args=module_args)
+def as_replica(server, settings=None):
+    return server({**SMALL, "replicaof": "127.0.0.1 1", **(settings or {})})
 
 
 def test_a_path_that_no_promotion_could_open_stops_the_load(server, tmp_path):
@@ -237,7 +242,7 @@ def test_a_file_that_is_there_stays_as_it_is(server):
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
-# --- Promotion ---------------------------------------------------------------------------------------
+# --- Promotion ---------------------------------------------------------------------------------
 
 
 def test_a_promoted_replica_opens_its_tier_and_takes_writes_at_once(pair):
@@ -318,7 +323,7 @@ def test_failover_and_back_by_psync(server):
     wait_until_down(primary)
     replica = server({**SMALL, "repl-backlog-size": "64mb",
                       "replicaof": f"127.0.0.1 {primary.port}"})
-    wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "the link")
+    wait_for_link(replica)
     replica.wait_for_offset_of(primary)
     wanted = digest(primary)
     cold = flash(primary, "tiered_keys")
@@ -326,7 +331,7 @@ def test_failover_and_back_by_psync(server):
         old.client.execute_command("FAILOVER", "TO", "127.0.0.1", new.port)
         wait_until(lambda: new.info("replication")["role"] == "master", 30, "the failover")
         wait_for_tier(new)
-        wait_until(lambda: old.info("replication").get("master_link_status") == "up", 30, "the link")
+        wait_for_link(old)
         assert flash(old, "tier_state") == "open"
         new.call("FLASH.SET", "written", "w" * 3000)
         old.wait_for_offset_of(new)
@@ -359,7 +364,7 @@ def test_a_new_log_after_promotion_has_no_gap(pair):
     assert flash(replica, "tier_state") == "open"
 
 
-# --- A primary becomes a replica ---------------------------------------------------------------------
+# --- A primary becomes a replica ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sync", SYNCS)
@@ -390,13 +395,12 @@ def test_a_full_sync_ends_the_tier_of_a_primary(server, sync):
 
 def test_a_sync_that_fails_beside_old_data_leaves_the_tier(server):
     beside = {**FORGETFUL, **SYNCS["swapdb"], "loading-process-events-interval-bytes": "1024"}
-    primary, old = server(beside), server(beside)
-    fill(primary, 300)
-    old.replicate_from(primary)  # The same history: then it loads beside.
-    old.client.replicaof("NO", "ONE")
-    wait_for_tier(old)
-    old.client.replicaof("127.0.0.1", primary.port)
-    wait_until(lambda: old.info("replication").get("master_link_status") == "up", 30, "the link")
+    old, primary = server(beside), server(beside)
+    fill(old, 300)
+    primary.replicate_from(old)
+    primary.wait_for_offset_of(old)
+    old.call("FAILOVER", "TO", "127.0.0.1", primary.port)  # The same history: it loads beside.
+    wait_for_link(old)
     wait_until_down(old)
     had = digest(old)
     assert flash(old, "tier_state") == "open"
@@ -420,7 +424,7 @@ def test_roles_change_under_load(server):
     for turn in range(6):
         node.client.replicaof("127.0.0.1", primary.port)
         if turn % 2 == 0:  # Else it turns back in the middle of a synchronisation.
-            wait_until(lambda: node.info("replication").get("master_link_status") == "up", 30, "link")
+            wait_for_link(node)
         node.client.replicaof("NO", "ONE")
         for n in range(100):
             node.call("FLASH.SET", f"own{turn}:{n}", f"{turn}" * 4000)
@@ -434,7 +438,7 @@ def test_roles_change_under_load(server):
     assert digest(node) == digest(primary)
 
 
-# --- Cluster -------------------------------------------------------------------------------------------
+# --- Cluster -----------------------------------------------------------------------------------
 
 
 def test_a_cluster_failover_opens_the_tier_of_the_replica(server):
@@ -449,7 +453,7 @@ def test_a_cluster_failover_opens_the_tier_of_the_replica(server):
     replica.restart()  # It knows its role from nodes.conf alone.
     expect_no_tier(replica)
     assert not tier_file(replica).exists()
-    wait_until(lambda: replica.info("replication").get("master_link_status") == "up", 60, "the link")
+    wait_for_link(replica)
     replica.wait_for_offset_of(primary)
     expect_no_tier(replica)
     wait_until(lambda: replica.client.cluster("info")["cluster_state"] == "ok", 60, "the cluster")

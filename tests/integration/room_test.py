@@ -29,7 +29,7 @@ def write_scattered(node):
 
 def test_scattered_writes_arrive_where_the_cache_is_smaller(server):
     primary = server({**LARGE, "appendonly": "yes"})
-    replica = server(SMALL)
+    replica = server({**SMALL, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     fill(primary)
     write_scattered(primary)
@@ -82,7 +82,8 @@ def test_nobody_is_refused_while_there_is_room_on_flash(server):
 
 def test_what_was_acknowledged_is_applied_without_room_on_flash(server):
     primary = server({**LARGE, "appendonly": "yes"})
-    replica = server({**SMALL, "flash.capacity-bytes": "16mb"})
+    replica = server({**SMALL, "flash.capacity-bytes": "16mb",
+                      "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     for number in range(6):
         primary.call("FLASH.SET", f"large{number}", os.urandom(3_000_000))

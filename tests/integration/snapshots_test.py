@@ -159,7 +159,7 @@ def test_expired_keys_leave_no_block(server):
                                             ("no", "disabled")])
 def test_full_synchronisation(server, diskless, load):
     primary = server({**TIGHT, "repl-diskless-sync": diskless})
-    replica = server({**TIGHT, "repl-diskless-load": load})
+    replica = server({**TIGHT, "repl-diskless-load": load, "flash.replica-tier-enabled": "yes"})
     fill_everything(primary)
     if load != "on-empty-db":
         fill_strings(replica, 500)  # To be replaced.
@@ -171,7 +171,8 @@ def test_full_synchronisation(server, diskless, load):
 
 def test_a_primary_that_dies_while_it_sends_leaves_a_replica_as_good_as_before(server):
     primary = server({**TIGHT, "repl-diskless-sync": "yes", "rdb-key-save-delay": "300"})
-    replica = server({**TIGHT, "repl-diskless-load": "swapdb"})
+    replica = server({**TIGHT, "repl-diskless-load": "swapdb",
+                      "flash.replica-tier-enabled": "yes"})
     fill_everything(primary)
     replica.replicate_from(primary, wait=False)
     wait_until(lambda: replica.info("replication").get("master_sync_in_progress")

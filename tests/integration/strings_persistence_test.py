@@ -119,7 +119,8 @@ def test_debug_reload_and_loadaof(server):
 @pytest.mark.parametrize("load", ["disabled", "swapdb"])
 def test_full_synchronisation(server, diskless, load):
     primary = server({**SMALL_CACHE, "repl-diskless-sync": diskless})
-    replica = server({**SMALL_CACHE, "repl-diskless-load": load})
+    replica = server({**SMALL_CACHE, "repl-diskless-load": load,
+                      "flash.replica-tier-enabled": "yes"})
     fill(replica, 100)  # To be replaced.
     fill(primary, COUNT)
     chill(primary, "k11")
@@ -129,7 +130,8 @@ def test_full_synchronisation(server, diskless, load):
 
 
 def test_replication_carries_effects(server):
-    primary, replica = server(SMALL_CACHE), server(SMALL_CACHE)
+    primary = server(SMALL_CACHE)
+    replica = server({**SMALL_CACHE, "flash.replica-tier-enabled": "yes"})
     replica.replicate_from(primary)
     fill(primary, 300)
     for i in range(0, 300, 5):
