@@ -169,7 +169,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   const uint32_t block_bytes_max_;
   std::unique_ptr<store::RecordStore> store_;
   bool retired_ = false;
-  BlockId places_cursor_ = kNoBlock;     // Of GiveUpPlaces.
+  BlockId places_cursor_ = kNoBlock;  // Of GiveUpPlaces.
   bool any_past_ = false;
   store::RecordStore::Stats past_sums_;  // Of stores that were closed.
   uint64_t past_passes_ = 0;
