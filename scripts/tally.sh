@@ -92,7 +92,7 @@ run_other_servers() {
   local -a files=() pytest_wrapper=()
   for part in load command_facts differential strings_options strings_cluster hash list zset \
     blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
-    durability_doors durability_safeguards failover replica_digest; do
+    durability_doors durability_safeguards failover replica_digest replica_tier link_queue; do
     files+=("tests/integration/${part}_test.py")
   done
   for codename in trixie sid; do
@@ -110,10 +110,12 @@ run_sanitized_pytest() {
   local -a aside=()
   local part
   for part in flash_bench benchmarks clients sizer docs commands_page monitoring containers readme \
-    systemd hardening maxmemory strings_options crash io_backend; do
+    systemd hardening maxmemory strings_options crash io_backend resharding_failures upgrade \
+    failover_automatic; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
-  run_pytest "$PWD/build/asan/pytest.xml" tests/integration -m 'not slow' "${aside[@]}"
+  FLASH_DIGEST_OPS="${FLASH_DIGEST_OPS:-1500}" \
+    run_pytest "$PWD/build/asan/pytest.xml" tests/integration -m 'not slow' "${aside[@]}"
 }
 
 # run_fuzzers: each fuzzer for some seconds, if there are any yet.

@@ -22,7 +22,7 @@ from differential import __main__ as program
 from differential.core import Side
 from differential.generator import Generator
 
-OPS = int(os.environ.get("FLASH_DIGEST_OPS", "10000"))
+OPS = int(os.environ.get("FLASH_DIGEST_OPS", "4000"))
 EVERY = 500  # Operations between two comparisons.
 
 SMALL = {"flash.cache-size-bytes": "1mb", "flash.replica-tier-enabled": "yes"}
