@@ -73,6 +73,17 @@ TEST_F(BlockTierlessTest, AStorePutInLateTakesWhatIsBeyondTheBound) {
   ExpectAllHold();
 }
 
+TEST_F(BlockTierlessTest, APoolThatBeginsWithAStoreHasItsBoundFromTheFirstBlockOn) {
+  BlockPool::Options options;
+  options.cache_bytes = 100 * kCache;
+  Open(options);
+  EXPECT_FALSE(pool->ComesDown());
+  pool->SetCacheBytes(kCache);  // No turn yet.
+  store->hold_puts = true;
+  while (pool->Admit(kBlock)) CreateMany(1);
+  EXPECT_LE(Hot(), kCache + kCache / 10);
+}
+
 TEST_F(BlockTierlessTest, WritersAreLetInWhileHotBytesComeDownAndDoNotOutrunIt) {
   OpenWithout();
   CreateMany(1000);

@@ -34,9 +34,12 @@ class CacheBound {
   /// Above it nothing comes in.
   [[nodiscard]] uint64_t hard_mark() const { return std::max(hard_mark_at_rest(), descent_bytes_); }
 
-  /// `load` bytes are hot from a time without a bound (docs/adr/0023): the hard mark begins a tenth
-  /// of the cache above them, and with each Descend comes down as they do, to where it belongs.
-  void BeginDescent(uint64_t load) { descent_bytes_ = load + cache_bytes_ / 10; }
+  /// `load` bytes are hot from a time without a bound (docs/adr/0023): if that is too many, the hard
+  /// mark begins a tenth of the cache above them, and with each Descend comes down as they do, to
+  /// where it belongs.
+  void BeginDescent(uint64_t load) {
+    if (load > hard_mark_at_rest()) descent_bytes_ = load + cache_bytes_ / 10;
+  }
   /// `wanted`: room for those who wait, which may be more than that tenth.
   void Descend(uint64_t load, uint64_t wanted) {
     descent_bytes_ = std::min(descent_bytes_, load + wanted + cache_bytes_ / 10);

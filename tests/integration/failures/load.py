@@ -15,6 +15,8 @@ from harness.history import Histories, lost_out_of_order
 from harness.resp import Error
 from races.client import Client
 
+# What FLASH.DEBUG.DEMOTE says of a key that is gone, and where there is no tier.
+STAYS = (b"ERR key does not exist", b"ERR there is no tier now")
 # Nothing was changed, as the server itself says.
 REFUSALS = (b"READONLY", b"LOADING", b"MASTERDOWN", b"NOREPLICAS", b"UNBLOCKED", b"TRYAGAIN",
             b"MOVED", b"CLUSTERDOWN", b"FLASHFULL", b"ASK", b"EXECABORT", b"FLASHIO the log waits")
@@ -295,6 +297,6 @@ class Load:
             names = [self.random.choice(self.random.choice(self.models).names) for _ in range(8)]
             self._refusal([reply for reply in await link.calls(
                 *[("FLASH.DEBUG.DEMOTE", name) for name in names])
-                if not (isinstance(reply, Error) and reply.startswith(b"ERR key does not exist"))])
+                if not (isinstance(reply, Error) and reply.startswith(STAYS))])
             self.count("demotions", len(names))
         await self._beside(step)
