@@ -34,9 +34,9 @@ class CacheBound {
   /// Above it nothing comes in.
   [[nodiscard]] uint64_t hard_mark() const { return std::max(hard_mark_at_rest(), descent_bytes_); }
 
-  /// `load` bytes are hot from a time without a bound (docs/adr/0023): if that is too many, the hard
-  /// mark begins a tenth of the cache above them, and with each Descend comes down as they do, to
-  /// where it belongs.
+  /// `load` bytes are hot from a time without a bound (docs/adr/0023): if that is too many, the
+  /// hard mark begins a tenth of the cache above them, and with each Descend comes down as they do,
+  /// to where it belongs.
   void BeginDescent(uint64_t load) {
     if (load > hard_mark_at_rest()) descent_bytes_ = load + cache_bytes_ / 10;
   }
