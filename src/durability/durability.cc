@@ -143,10 +143,14 @@ void ApplySync(ValkeyModuleCtx* ctx) {
   keeper->aof.KeepSnapshots(ctx, journal.is_open());
   // A replica acknowledges nothing.
   const bool barrier = always && !keeper->replica;
+  const bool waits_for_log = barrier && journal.is_open() && !IsBroken(Safeguard::kIoThreads);
+  const bool threads_wait = keeper->aof.HoldThreads(ctx, waits_for_log);
+  // The server refuses while threads are at work: until then units are committed one by one.
+  keeper->changed = !threads_wait;
   const auto mode = barrier                              ? log::SyncMode::kAlways
                     : Settings().sync == SyncPolicy::kNo ? log::SyncMode::kNever
                                                          : log::SyncMode::kEverySecond;
-  journal.SetSync(barrier, mode, replies_wait);
+  journal.SetSync(barrier, mode, replies_wait && threads_wait);
   if (!journal.is_open()) return;
   FollowNotifications(ctx);
   const bool by_age = barrier && !IsBroken(Safeguard::kLongScript);

@@ -25,8 +25,10 @@ HeldSetting::Change HeldSetting::Follow(ValkeyModuleCtx* ctx, bool needed) {
     return Change::kHeld;
   }
   if (needed || !held_) return Change::kNone;
+  const bool others_value = now_ != value_;  // Set meanwhile.
+  if (!others_value && !Set(ctx, operators_value_)) return Change::kRefused;
   held_ = false;
-  return Set(ctx, operators_value_) ? Change::kGivenBack : Change::kRefused;
+  return others_value ? Change::kNone : Change::kGivenBack;
 }
 
 }  // namespace flash::durability

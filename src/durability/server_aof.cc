@@ -10,10 +10,18 @@
 #include "vk/server_setting.h"
 
 namespace flash::durability {
+namespace {
+
+/// When a thread has written an answer, the server gives it the client's next one at once, also
+/// under `appendfsync always` (handleWriteJobs of io_threads.c).
+constexpr uint32_t kAnswersAgainFrom = 0x00090000;
+
+}  // namespace
 
 void ServerAof::Ask(ValkeyModuleCtx* ctx) {
   on_ = vk::ServerSetting(ctx, "appendonly") == "yes";
   appendfsync_.Ask(ctx);
+  io_threads_.Ask(ctx);
   rdb_del_sync_files_.Ask(ctx);
   rdb_name_ = vk::ServerSetting(ctx, "dbfilename");
   const std::string threshold = vk::ServerSetting(ctx, "busy-reply-threshold");
@@ -38,6 +46,21 @@ bool ServerAof::Follow(ValkeyModuleCtx* ctx, bool always) {
   } else if (change == HeldSetting::Change::kRefused && always) {
     static constinit vk::SeldomLog log;
     log.Warning("flash.sync is always, but the server refuses appendfsync always");
+  }
+  return change != HeldSetting::Change::kRefused;
+}
+
+bool ServerAof::HoldThreads(ValkeyModuleCtx* ctx, bool needed) {
+  const HeldSetting::Change change =
+      io_threads_.Follow(ctx, needed && vk::ServerVersion() >= kAnswersAgainFrom);
+  const std::string& before = io_threads_.operators_value();
+  if (change == HeldSetting::Change::kHeld) {
+    vk::LogNotice(
+        "flash.sync is always, and threads of this server may answer before a commit: "
+        "io-threads was " +
+        before + " and is 1 until flash.sync is lowered");
+  } else if (change == HeldSetting::Change::kGivenBack) {
+    vk::LogNotice("replies wait for no commit any more: io-threads is " + before + " again");
   }
   return change != HeldSetting::Change::kRefused;
 }

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import LOGGED
+from conftest import LOGGED, wait_until
 from harness.resp import encode
 from harness.turns import HeldOutput, keep_busy
 
@@ -82,6 +82,22 @@ def test_a_transaction_is_not_torn_by_what_runs_long_within_it(server):
     assert node.call("FLASH.GET", "known") == b"v"
     quick.close()
     long.close()
+
+
+def test_threads_that_may_answer_early_are_put_away_while_needed(server):
+    node = server({**LOGGED, "io-threads": "2"})
+    if int(node.info("server")["valkey_version"].split(".")[0]) < 9:
+        pytest.skip("threads of this server answer at the turn's end alone")
+    threads = lambda: node.client.config_get("io-threads")["io-threads"]  # noqa: E731
+    assert threads() == "1"
+    node.client.config_set("flash.sync", "everysec")
+    wait_until(lambda: threads() == "2", what="the operator's value")
+    node.client.config_set("flash.sync", "always")
+    wait_until(lambda: threads() == "1", what="one thread")
+    node.client.config_set("io-threads", "3")  # Remembered.
+    wait_until(lambda: threads() == "1", what="one thread")
+    node.client.config_set("appendonly", "yes")
+    wait_until(lambda: threads() == "3", what="the operator's value, under an AOF")
 
 
 def test_appendfsync_is_always_while_needed_and_the_operators_value_comes_back(server):
