@@ -400,6 +400,7 @@ def test_a_sync_that_fails_beside_old_data_leaves_the_tier(server):
     fill(old, 300)
     primary.replicate_from(old)
     primary.wait_for_offset_of(old)
+    wait_until(lambda: old.info("replication")["slave0"]["state"] == "online", 60, "the replica")
     old.call("FAILOVER", "TO", "127.0.0.1", primary.port)  # The same history: it loads beside.
     wait_for_link(old)
     wait_until_down(old)
@@ -457,7 +458,8 @@ def take_over(replica):
 
 
 def test_a_cluster_failover_opens_the_tier_of_the_replica(server):
-    cluster = Cluster(server, settings={**SMALL, "flash.cache-size-bytes": "1mb"})
+    cluster = Cluster(server, settings={**SMALL, "flash.cache-size-bytes": "1mb",
+                                        "cluster-node-timeout": "2000"})  # Votes are asked anew.
     client = cluster.client()
     keys = [f"key{n}" for n in range(3000)]
     for key in keys:

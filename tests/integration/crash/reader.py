@@ -35,7 +35,9 @@ _READERS = {
     b"zset": (lambda key: ("ZRANGE", key, 0, -1, "WITHSCORES"),
               lambda reply: ("native zset", _pairs(reply, lambda score: int(float(score))))),
     b"none": (lambda key: ("EXISTS", key), lambda reply: ABSENT),
-    b"flashstr1": (lambda key: ("FLASH.GET", key), lambda reply: ("string", reply.decode())),
+    # Evicted since it was asked for its type: ABSENT.
+    b"flashstr1": (lambda key: ("FLASH.GET", key),
+                   lambda reply: ABSENT if reply is None else ("string", reply.decode())),
     b"flashhsh1": (lambda key: ("FLASH.HGETALL", key), lambda reply: ("hash", _pairs(reply))),
     b"flashlst1": (lambda key: ("FLASH.LRANGE", key, 0, -1),
                    lambda reply: ("list", _words(reply))),
