@@ -163,12 +163,12 @@ void Compactor::EndPass() {
 bool Compactor::IsStuck() const { return stuck_at_freed_ == parts_.table->totals().freed; }
 
 void Compactor::BeginVictim(SegmentIndex segment) {
-  victim_.emplace();
-  victim_->segment = segment;
-  victim_->generation = ++generation_;
-  victim_->read_offset = parts_.table->BeginOf(segment);
-  victim_->read_end = parts_.table->WrittenEnd(segment);
-  victim_->was_bad = parts_.table->state(segment) == SegmentState::kBad;
+  victim_ = Victim{.segment = segment,
+                   .generation = ++generation_,
+                   .read_offset = parts_.table->BeginOf(segment),
+                   .read_end = parts_.table->WrittenEnd(segment),
+                   .bad_page = std::nullopt,
+                   .was_bad = parts_.table->state(segment) == SegmentState::kBad};
   parts_.table->BeginVictim(segment);
   backoff_us_ = 0;
 }
