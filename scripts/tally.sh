@@ -90,7 +90,7 @@ run_suites() {
 run_other_servers() {
   local codename part
   local -a files=() pytest_wrapper=()
-  for part in load command_facts differential strings_options strings_cluster hash list zset \
+  for part in load command_facts differential strings_cluster hash list zset \
     blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
     durability_doors durability_safeguards failover replica_digest replica_tier link_queue; do
     files+=("tests/integration/${part}_test.py")
@@ -111,7 +111,7 @@ run_sanitized_pytest() {
   local part
   for part in flash_bench benchmarks clients sizer docs commands_page monitoring containers readme \
     systemd hardening maxmemory strings_options crash io_backend resharding_failures upgrade \
-    failover_automatic; do
+    failover_automatic failures replica_lag; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
   FLASH_DIGEST_OPS="${FLASH_DIGEST_OPS:-1500}" \
