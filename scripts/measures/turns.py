@@ -7,10 +7,10 @@ A turn is at least what background work may take.
 
 import os
 import struct
-import subprocess
 import time
 from pathlib import Path
 
+from harness.preload import build_library
 from harness.resp import Connection
 from measures.collection_stalls import BACKGROUND_MS, settle
 from measures.tools import Row, interleaved, median, verdict
@@ -51,9 +51,7 @@ class TurnClock:
     """A server with the clock in it; `longest_ms` since `reset`."""
 
     def __init__(self, bench, settings):
-        library, self._file = bench.folder / "turn_clock.so", bench.folder / "turn_clock"
-        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"],
-                       check=True, capture_output=True, text=True)
+        library, self._file = build_library(SOURCE, bench.folder), bench.folder / "turn_clock"
         preloaded = {"FLASH_LD_PRELOAD": str(library), "TURN_CLOCK": str(self._file)}
         os.environ.update(preloaded)
         try:

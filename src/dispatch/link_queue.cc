@@ -137,9 +137,10 @@ bool Listen(ValkeyModuleCtx* ctx) {
   LinkQueueState& state = State();
   if (!state.asked) {
     state.asked = true;
-    state.listens = vk::Listen(ctx, ValkeyModuleEvent_EventLoop, OnEventLoop) &&
-                    vk::Listen(ctx, ValkeyModuleEvent_ReplicationRoleChanged, OnRole) &&
-                    vk::Listen(ctx, ValkeyModuleEvent_Persistence, OnSaving);
+    state.listens = vk::Listen(ctx, {{ValkeyModuleEvent_EventLoop, OnEventLoop},
+                                     {ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
+                                     {ValkeyModuleEvent_Persistence, OnSaving}})
+                        .ok();
   }
   if (!state.listens) return false;
   if (state.filter == nullptr) state.filter = ValkeyModule_RegisterCommandFilter(ctx, OnCommand, 0);

@@ -381,20 +381,12 @@ server::LogFigures Figures() {
 }
 
 Result<void> Subscribe(ValkeyModuleCtx* ctx) {
-  const struct {
-    ValkeyModuleEvent event;
-    ValkeyModuleEventCallback callback;
-  } subscriptions[] = {{ValkeyModuleEvent_Config, OnServerSettings},
-                       {ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
-                       {ValkeyModuleEvent_Persistence, OnSaving},
-                       {ValkeyModuleEvent_Loading, OnLoading},
-                       {ValkeyModuleEvent_Shutdown, OnShutdown}};
-  for (const auto& [event, callback] : subscriptions) {
-    if (!vk::Listen(ctx, event, callback)) {
-      return Error{Code::kUnsupported,
-                   "the server does not offer event " + std::to_string(event.id)};
-    }
-  }
+  Result<void> listens = vk::Listen(ctx, {{ValkeyModuleEvent_Config, OnServerSettings},
+                                          {ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
+                                          {ValkeyModuleEvent_Persistence, OnSaving},
+                                          {ValkeyModuleEvent_Loading, OnLoading},
+                                          {ValkeyModuleEvent_Shutdown, OnShutdown}});
+  if (!listens) return listens;
   return StartNativeEffects(ctx, &keeper->journal, ReplayInNotification);
 }
 

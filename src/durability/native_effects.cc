@@ -207,18 +207,10 @@ Result<void> StartNativeEffects(ValkeyModuleCtx* ctx, Journal* journal,
   State().journal = journal;
   State().on_replay = on_replay;
   types::SetConversionHook(OnConversion);
-  const struct {
-    ValkeyModuleEvent event;
-    ValkeyModuleEventCallback callback;
-  } subscriptions[] = {{ValkeyModuleEvent_Key, OnKey},
-                       {ValkeyModuleEvent_SwapDB, OnSwapDb},
-                       {ValkeyModuleEvent_FlushDB, OnFlush}};
-  for (const auto& [event, callback] : subscriptions) {
-    if (!vk::Listen(ctx, event, callback)) {
-      return Error{Code::kUnsupported,
-                   "the server does not offer event " + std::to_string(event.id)};
-    }
-  }
+  Result<void> listens = vk::Listen(ctx, {{ValkeyModuleEvent_Key, OnKey},
+                                          {ValkeyModuleEvent_SwapDB, OnSwapDb},
+                                          {ValkeyModuleEvent_FlushDB, OnFlush}});
+  if (!listens) return listens;
   if (ValkeyModule_SubscribeToKeyspaceEvents(ctx, VALKEYMODULE_NOTIFY_MODULE, OnNotification) !=
       VALKEYMODULE_OK) {
     return Error{Code::kUnsupported, "the server does not offer key space notifications"};

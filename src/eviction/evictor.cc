@@ -231,10 +231,7 @@ Result<void> Start(ValkeyModuleCtx* ctx) {
   evictor->AskPolicy(ctx);
   Pool().SetFreesPending(AnyRoomComes);
   server::AddTurnHook(OnTurn);
-  if (!vk::Listen(ctx, ValkeyModuleEvent_Config, OnConfig)) {
-    return Error{Code::kUnsupported, "the server does not offer events of its configuration"};
-  }
-  return {};
+  return vk::Listen(ctx, {{ValkeyModuleEvent_Config, OnConfig}});
 }
 
 }  // namespace flash::eviction

@@ -304,25 +304,17 @@ Result<void> StartEvents(ValkeyModuleCtx* ctx) {
                     .maxmemory = state.maxmemory,
                     .cache_bytes = Engine::Get().settings().cache_size_bytes});
   if (!advice.empty()) vk::Log(ctx, vk::LogLevel::kWarning, advice);
-  const struct {
-    ValkeyModuleEvent event;
-    ValkeyModuleEventCallback callback;
-  } subscriptions[] = {
-      {ValkeyModuleEvent_EventLoop, OnEventLoop},
-      {ValkeyModuleEvent_CronLoop, OnCron},
-      {ValkeyModuleEvent_ForkChild, OnFork},
-      {ValkeyModuleEvent_Loading, OnLoading},
-      {ValkeyModuleEvent_Shutdown, OnShutdown},
-      {ValkeyModuleEvent_Config, OnConfig},
-      {ValkeyModuleEvent_LoadingProgress, OnLoadingProgress},
-      {ValkeyModuleEvent_ReplAsyncLoad, OnReplAsyncLoad},
-  };
-  for (const auto& [event, callback] : subscriptions) {
-    if (!vk::Listen(ctx, event, callback)) {
-      return Error{Code::kUnsupported,
-                   "the server does not offer event " + std::to_string(event.id)};
-    }
-  }
+  Result<void> listens = vk::Listen(ctx, {
+                                             {ValkeyModuleEvent_EventLoop, OnEventLoop},
+                                             {ValkeyModuleEvent_CronLoop, OnCron},
+                                             {ValkeyModuleEvent_ForkChild, OnFork},
+                                             {ValkeyModuleEvent_Loading, OnLoading},
+                                             {ValkeyModuleEvent_Shutdown, OnShutdown},
+                                             {ValkeyModuleEvent_Config, OnConfig},
+                                             {ValkeyModuleEvent_LoadingProgress, OnLoadingProgress},
+                                             {ValkeyModuleEvent_ReplAsyncLoad, OnReplAsyncLoad},
+                                         });
+  if (!listens) return listens;
   state.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   FLASH_CHECK(state.wake_fd >= 0);
   if (!Watch(state.wake_fd, OnOwnCompletion)) return Error{Code::kUnsupported, kLoopIsFull};

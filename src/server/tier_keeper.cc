@@ -180,18 +180,10 @@ Result<void> StartTierKeeper(ValkeyModuleCtx* ctx) {
   // raw new: kept for the process's life, as the engine.
   keeper = new Keeper;
   keeper->cgroup_bytes = CgroupMemoryBytes();
-  const struct {
-    ValkeyModuleEvent event;
-    ValkeyModuleEventCallback callback;
-  } subscriptions[] = {{ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
-                       {ValkeyModuleEvent_Loading, OnLoading},
-                       {ValkeyModuleEvent_ReplAsyncLoad, OnAsyncLoad}};
-  for (const auto& [event, callback] : subscriptions) {
-    if (!vk::Listen(ctx, event, callback)) {
-      return Error{Code::kUnsupported,
-                   "the server does not offer event " + std::to_string(event.id)};
-    }
-  }
+  Result<void> listens = vk::Listen(ctx, {{ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
+                                          {ValkeyModuleEvent_Loading, OnLoading},
+                                          {ValkeyModuleEvent_ReplAsyncLoad, OnAsyncLoad}});
+  if (!listens) return listens;
   AddTurnHook(OnTurn);
   if (!Engine::Get().has_tier()) {
     vk::LogNotice(

@@ -81,13 +81,8 @@ void RemoveTemporaryFiles() {
 
 Result<void> StartSaveSupport(ValkeyModuleCtx* ctx) {
   state.server_pid = getpid();
-  if (!vk::Listen(ctx, ValkeyModuleEvent_Persistence, OnPersistence)) {
-    return Error{Code::kUnsupported, "the server does not offer the persistence event"};
-  }
-  if (!vk::Listen(ctx, ValkeyModuleEvent_Loading, OnLoading)) {
-    return Error{Code::kUnsupported, "the server does not offer the loading event"};
-  }
-  return {};
+  return vk::Listen(ctx, {{ValkeyModuleEvent_Persistence, OnPersistence},
+                          {ValkeyModuleEvent_Loading, OnLoading}});
 }
 
 bool IsDump() { return !InForkedChild() && !state.synchronous_save; }

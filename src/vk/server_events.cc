@@ -4,14 +4,13 @@
 #include "vk/server_events.h"
 
 #include <array>
-
-#include "base/result.h"
+#include <string>
 
 namespace flash::vk {
 namespace {
 
 constexpr size_t kEvents = 32;
-constexpr size_t kListenersMax = 4;
+constexpr size_t kListenersMax = 8;
 
 struct Listeners {
   std::array<ValkeyModuleEventCallback, kListenersMax> callbacks{};
@@ -24,18 +23,27 @@ void CallAll(ValkeyModuleCtx* ctx, ValkeyModuleEvent event, uint64_t sub, void* 
   for (size_t i = 0; i < listeners.count; ++i) listeners.callbacks[i](ctx, event, sub, data);
 }
 
-}  // namespace
-
-bool Listen(ValkeyModuleCtx* ctx, ValkeyModuleEvent event, ValkeyModuleEventCallback callback) {
-  FLASH_CHECK(event.id < kEvents);
-  Listeners& listeners = all[event.id];
+bool ListenTo(ValkeyModuleCtx* ctx, const Subscription& wanted) {
+  FLASH_CHECK(wanted.event.id < kEvents);
+  Listeners& listeners = all[wanted.event.id];
   FLASH_CHECK(listeners.count < kListenersMax);
   if (listeners.count == 0 &&
-      ValkeyModule_SubscribeToServerEvent(ctx, event, CallAll) != VALKEYMODULE_OK) {
+      ValkeyModule_SubscribeToServerEvent(ctx, wanted.event, CallAll) != VALKEYMODULE_OK) {
     return false;
   }
-  listeners.callbacks[listeners.count++] = callback;
+  listeners.callbacks[listeners.count++] = wanted.callback;
   return true;
+}
+
+}  // namespace
+
+Result<void> Listen(ValkeyModuleCtx* ctx, std::initializer_list<Subscription> subscriptions) {
+  for (const Subscription& wanted : subscriptions) {
+    if (ListenTo(ctx, wanted)) continue;
+    return Error{Code::kUnsupported,
+                 "the server does not offer event " + std::to_string(wanted.event.id)};
+  }
+  return {};
 }
 
 }  // namespace flash::vk

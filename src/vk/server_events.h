@@ -5,12 +5,20 @@
 // Knows no event. Thread: main; a forked child for its own events.
 #pragma once
 
+#include <initializer_list>
+
+#include "base/result.h"
 #include "vk/api.h"
 
 namespace flash::vk {
 
-/// At load. False: the server does not offer the event.
-[[nodiscard]] bool Listen(ValkeyModuleCtx* ctx, ValkeyModuleEvent event,
-                          ValkeyModuleEventCallback callback);
+struct Subscription {
+  ValkeyModuleEvent event;
+  ValkeyModuleEventCallback callback = nullptr;
+};
+
+/// For good. Errors: kUnsupported (the server does not offer one of the events).
+[[nodiscard]] Result<void> Listen(ValkeyModuleCtx* ctx,
+                                  std::initializer_list<Subscription> subscriptions);
 
 }  // namespace flash::vk

@@ -20,11 +20,17 @@ from harness.resp import Connection
 # What waits ------------------------------------------------------------------------------------
 
 
-def test_effects_on_cold_keys_wait_together(server):
-    primary, replica = tiered_pair(server)
-    names = [f"hash:{number}" for number in range(50)]
+def open_pair(server, names, **settings):
+    """A tiered pair with hashes of these names, whose queue is open."""
+    primary, replica = tiered_pair(server, **settings)
     fill_hashes(primary, names)
     open_queue(primary, replica)
+    return primary, replica
+
+
+def test_effects_on_cold_keys_wait_together(server):
+    names = [f"hash:{number}" for number in range(50)]
+    primary, replica = open_pair(server, names)
     chill(replica, *names)
     queued, waits = figures(replica)
     batch(primary.client, [("FLASH.HSET", name, "f1", "new") for name in names])
@@ -60,9 +66,7 @@ def test_effects_stand_behind_others_on_their_keys(server):
     ("DEL", "cold"), ("PEXPIRE", "cold", "1000000"), ("FLUSHALL",), ("SWAPDB", "0", "1"),
     ("SET", "native", "1")], ids=lambda command: command[0])
 def test_native_commands_of_the_link_come_behind_what_waits(server, command):
-    primary, replica = tiered_pair(server, appendonly="yes")
-    fill_hashes(primary, ["cold"])
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, ["cold"], appendonly="yes")
     chill(replica, "cold")
     queued, _ = figures(replica)
     batch(primary.client, [("FLASH.HSET", "cold", "f1", "before"), command,
@@ -75,9 +79,7 @@ def test_native_commands_of_the_link_come_behind_what_waits(server, command):
 
 
 def test_effects_in_transactions_are_applied_at_once(server):
-    primary, replica = tiered_pair(server)
-    fill_hashes(primary, ["one", "two", "three"])
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, ["one", "two", "three"])
     chill(replica, "one", "two", "three")
     queued, _ = figures(replica)
     batch(primary.client, [
@@ -110,9 +112,7 @@ def test_clients_find_what_waits_applied(server):
 
 def test_a_key_whose_time_is_over_takes_effects_until_it_is_deleted(server):
     """As from the link itself: on a replica a key expires when the primary says so."""
-    primary, replica = tiered_pair(server)
-    fill_hashes(primary, ["mortal", "other"])
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, ["mortal", "other"])
     chill(replica, "mortal", "other")
     queued, _ = figures(replica)
     sleeper = Connection(replica.port)
@@ -130,9 +130,7 @@ def test_a_key_whose_time_is_over_takes_effects_until_it_is_deleted(server):
 
 
 def test_an_effect_whose_block_cannot_be_read_is_told_of(server):
-    primary, replica = tiered_pair(server)
-    fill_hashes(primary, ["lost", "other"])
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, ["lost", "other"])
     chill(replica, "lost")
     disks.spoil_file(replica.dir / "flash.tier")
     queued, _ = figures(replica)
@@ -153,10 +151,8 @@ def test_an_effect_whose_block_cannot_be_read_is_told_of(server):
 
 
 def test_wait_counts_a_replica_when_it_has_applied(server):
-    primary, replica = tiered_pair(server)
     names = [f"hash:{number}" for number in range(30)]
-    fill_hashes(primary, names)
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, names)
     for turn in range(20):
         chill(replica, *names)
         batch(primary.client, [("FLASH.HSET", name, "turn", turn) for name in names])
@@ -189,10 +185,8 @@ def test_a_replica_in_a_cluster(server):
 
 
 def test_promotion_applies_what_waits_and_takes_the_filter_away(server):
-    primary, replica = tiered_pair(server)
     names = [f"hash:{number}" for number in range(50)]
-    fill_hashes(primary, names)
-    open_queue(primary, replica)
+    primary, replica = open_pair(server, names)
     assert b"filters=1" in module_line(replica)
     chill(replica, *names)
     batch(primary.client, [("FLASH.HSET", name, "f1", "last") for name in names])

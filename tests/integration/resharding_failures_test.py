@@ -14,7 +14,7 @@ import pytest
 
 from conftest import LOGGED, wait_until
 from harness.cluster import CLI, Cluster, cluster_cli, owned_slots
-from resharding_test import KEYS_EACH, SMALL, WRITERS, Writer
+from harness.slot_writers import SMALL, Writers
 
 pytestmark = pytest.mark.slow
 SLOTS = 400
@@ -58,42 +58,24 @@ def test_slots_on_the_move_survive(server, tmp_path, which, fail):
     cluster = Cluster(server, primaries=3, replicated=False, settings={
         **SMALL, **LOGGED, "cluster-require-full-coverage": "no"})
     rng = random.Random(which + fail.__name__)
-    writers = [Writer(cluster, n) for n in range(WRITERS)]
-    for writer in writers:
-        for key in writer.keys():
-            writer.write(key)
-    for node in cluster.nodes:
-        for key in node.client.keys():
-            if rng.random() < 0.9:
-                node.call("FLASH.DEBUG.DEMOTE", key)
+    writers = Writers(cluster, rng)
     source, target = cluster.primaries[:2]
     held = len(owned_slots(source))
     victim = source if which == "source" else target
-    for writer in writers:
-        writer.start()
     said = tmp_path / "reshard.log"
-    moving = begin(source, target, said)
-    try:
-        wait_until(lambda: moving.poll() is not None
-                   or len(owned_slots(source)) < held - SLOTS // 8, 90, "slots to move")
-        assert moving.poll() is None, said.read_text()[-2000:]
-        time.sleep(rng.uniform(0, 0.5))
-        fail(victim)
-        moving.wait(300)
-        put_in_order(cluster)
-        before = sum(writer.done for writer in writers)
-        wait_until(lambda: sum(writer.done for writer in writers) > before + 300, 60,
-                   "writers to go on")
-    finally:
-        if moving.poll() is None:
-            os.kill(moving.pid, signal.SIGKILL)
-            moving.wait()
-        for writer in writers:
-            writer.stopping.set()
-        for writer in writers:
-            writer.join()
-    for writer in writers:
-        writer.check()
-        assert not writer.wrong, writer.wrong[:3]
-    assert sum(node.call("DBSIZE") for node in cluster.nodes) == WRITERS * KEYS_EACH
-    assert sum(node.info("flash")["flash_checksum_errors"] for node in cluster.nodes) == 0
+    with writers.at_work():
+        moving = begin(source, target, said)
+        try:
+            wait_until(lambda: moving.poll() is not None
+                       or len(owned_slots(source)) < held - SLOTS // 8, 90, "slots to move")
+            assert moving.poll() is None, said.read_text()[-2000:]
+            time.sleep(rng.uniform(0, 0.5))
+            fail(victim)
+            moving.wait(300)
+            put_in_order(cluster)
+            writers.go_on()
+        finally:
+            if moving.poll() is None:
+                os.kill(moving.pid, signal.SIGKILL)
+                moving.wait()
+    writers.expect_all()

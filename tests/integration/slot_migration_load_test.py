@@ -104,20 +104,21 @@ def kill_target(pair):
     pair.target.restart(crash=True)
 
 
-def stop_target(pair):
-    pair.target.process.send_signal(signal.SIGSTOP)
+def stand_still(node, other):
+    """While the other works on."""
+    node.process.send_signal(signal.SIGSTOP)
     try:
-        Connection(pair.source.port).must("DEBUG", "SLEEP", "0.2")
+        Connection(other.port).must("DEBUG", "SLEEP", "0.2")
     finally:
-        pair.target.process.send_signal(signal.SIGCONT)
+        node.process.send_signal(signal.SIGCONT)
+
+
+def stop_target(pair):
+    stand_still(pair.target, pair.source)
 
 
 def stop_source(pair):
-    pair.source.process.send_signal(signal.SIGSTOP)
-    try:
-        Connection(pair.target.port).must("DEBUG", "SLEEP", "0.2")
-    finally:
-        pair.source.process.send_signal(signal.SIGCONT)
+    stand_still(pair.source, pair.target)
 
 
 @pytest.mark.parametrize("disturb", [cancel, kill_source, kill_target, stop_target, stop_source],

@@ -1,11 +1,15 @@
-"""The process that a server has forked."""
+"""The processes that another has forked."""
 
 from pathlib import Path
 
 
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def child_of(node):
-    (child,) = Path(f"/proc/{node.pid}/task/{node.pid}/children").read_text().split()
-    return int(child)
+    (child,) = children_of(node.pid)
+    return child
 
 
 def has_ended(pid):

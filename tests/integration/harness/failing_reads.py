@@ -1,8 +1,9 @@
 """Reads of the tier made to fail in a server with flash.io-backend threads (failing_reads.c)."""
 
 import os
-import subprocess
 from pathlib import Path
+
+from harness.preload import build_library
 
 SOURCE = Path(__file__).with_suffix(".c")
 
@@ -11,9 +12,7 @@ class FailingReads:
     """Of one server; make it before the server starts. A context: they fail within it."""
 
     def __init__(self, node):
-        library = node.dir / "failing_reads.so"
-        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"],
-                       check=True, capture_output=True, text=True)
+        library = build_library(SOURCE, node.dir)
         self._flag = node.dir / "reads fail"
         before = os.environ.get("FLASH_LD_PRELOAD", "")
         node.environment["FLASH_LD_PRELOAD"] = f"{before} {library}".strip()

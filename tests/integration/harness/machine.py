@@ -17,6 +17,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from harness.children import children_of
+
 SYSTEMD = "/lib/systemd/systemd"
 START_SEC = 60
 
@@ -132,12 +134,11 @@ class Machine:
 
     def _await_start(self):
         deadline = time.monotonic() + START_SEC
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         while self._process.poll() is None and time.monotonic() < deadline:
             if self._pid is None:
-                found = children.read_text().split()
+                found = children_of(self._process.pid)
                 if found and Path(f"/proc/{found[0]}/exe").resolve().name == "systemd":
-                    self._pid = int(found[0])
+                    self._pid = found[0]
             elif self.run("systemctl", "is-active", "basic.target").returncode == 0:
                 return
             time.sleep(0.05)
