@@ -4,8 +4,8 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from conftest import MODULE, wait_until
-from harness.cluster import Cluster, single_node
+from conftest import MODULE
+from harness.cluster import Cluster, single_node, take_over
 from leaving_test import contents, refuses
 
 LAST_SLOT = 16383
@@ -99,8 +99,7 @@ def test_a_cluster_arrives_replicas_first_and_loses_nothing(server):
         cluster.wait_until_up()
         for replica, primary in zip(cluster.replicas, cluster.primaries):
             replica.wait_for_offset_of(primary)
-            replica.call("CLUSTER", "FAILOVER")
-            wait_until(lambda r=replica: r.info("replication")["role"] == "master", 60, "takeover")
+            take_over(replica)
         for replaced in cluster.primaries:
             enter(replaced)
         cluster.wait_until_up()

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from conftest import LOGGED, wait_until
+from harness.pairs import outrun_backlog
 from harness.parking import chill
 from harness.resp import Connection
 
@@ -71,11 +72,7 @@ def force_full_sync(primary, delay_us=3000):
     """Drops the link so that no backlog can help: the same history."""
     client = Connection(primary.port)
     client.must("CONFIG", "SET", "rdb-key-save-delay", delay_us)
-    client.must("MULTI")
-    client.must("CLIENT", "KILL", "TYPE", "replica")
-    client.must("SET", "native", "new")
-    client.must("SET", "filler", "x" * 100_000)
-    client.must("EXEC")
+    outrun_backlog(primary, ("SET", "native", "new"))
 
 
 def loads_beside(node):
@@ -190,11 +187,7 @@ def test_too_little_room_for_both_keeps_the_old(server):
     replica.replicate_from(primary)
     replica.wait_for_offset_of(primary)
     before = digest(replica)
-    client = Connection(primary.port)
-    client.must("MULTI")
-    client.must("CLIENT", "KILL", "TYPE", "replica")
-    client.must("SET", "filler", "x" * 100_000)
-    client.must("EXEC")
+    outrun_backlog(primary)
     wait_until(lambda: "Discarding temporary DB" in replica.log(), 100, "the sync to fail")
     replica.client.replicaof("NO", "ONE")
     assert "the flash file are full" in replica.log()

@@ -13,7 +13,7 @@ import redis
 from async_load_test import digest
 from conftest import LOGGED, SERVER_BINARY, SLOWDOWN, free_port, wait_until
 from failures.load import Load
-from harness.cluster import Cluster
+from harness.cluster import Cluster, take_over
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +135,7 @@ def test_a_clusters_replica_takes_over_and_gives_back(server):
     def is_primary(node):
         return node.info("replication")["role"] == "master"
 
-    def take_over():
+    def die():
         load.topology([new], 0)
         old.kill()
         wait_until(lambda: is_primary(new), 120, "the replica to take over")
@@ -148,8 +148,8 @@ def test_a_clusters_replica_takes_over_and_gives_back(server):
 
     def give_back():
         load.topology([old], 0)
-        old.call("CLUSTER", "FAILOVER")
-        wait_until(lambda: is_primary(old) and not is_primary(new), 120, "the manual failover")
+        take_over(old)
+        wait_until(lambda: not is_primary(new), 60, "the other to become a replica")
         load.promote(old, in_good_order=True)
         wait_until(lambda: link_up(new), 120, "the link")
         load.topology([new], 1)
@@ -157,7 +157,7 @@ def test_a_clusters_replica_takes_over_and_gives_back(server):
     async def director():
         await asyncio.to_thread(load.topology, [new], 1)
         await writes(load, 500)
-        await asyncio.to_thread(take_over)
+        await asyncio.to_thread(die)
         await load.all_swept()
         await writes(load, 300)
         await asyncio.to_thread(come_back)

@@ -15,6 +15,7 @@ from conftest import LOGGED, MODULE, PATIENT, Server, wait_until
 from harness.launcher import launched
 from harness.machine import namespaces_refused
 from harness.noise import expect_every_value, value
+from harness.threads import thread_names
 
 MIB = 1 << 20
 KEYS = 1000
@@ -100,7 +101,7 @@ def test_two_and_sixty_four_io_threads(server, flash_threads, server_threads, ba
     """The module's and the server's. Idle, each of ours takes its read buffers, 2 MiB, at most."""
     node = server({**LOGGED, "flash.cache-size-bytes": "1mb", "io-threads": server_threads,
                    "flash.io-threads": flash_threads, "flash.io-backend": backend})
-    names = [path.read_text().strip() for path in Path(f"/proc/{node.pid}/task").glob("*/comm")]
+    names = thread_names(node.pid)
     assert sum(name.startswith("flash-io-") for name in names) == flash_threads
     bare = server({"io-threads": server_threads}, module=False)
     time.sleep(0.5)

@@ -17,6 +17,7 @@ import redis
 from conftest import StartError
 from harness.launcher import launched
 from harness.noise import expect_every_value, value
+from harness.threads import thread_names
 
 KIB = 1 << 10
 VALUES = 3000
@@ -136,8 +137,7 @@ def test_a_small_limit_of_locked_memory(server, threads):
 
 
 def threads_of(node):
-    names = [path.read_text().strip()
-             for path in Path(f"/proc/{node.pid}/task").glob("*/comm")]
+    names = thread_names(node.pid)
     return names.count("flash-transfer"), sum(name.startswith("flash-io-") for name in names)
 
 

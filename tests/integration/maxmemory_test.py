@@ -45,7 +45,7 @@ def set_many(node, names, value, command="FLASH.SET"):
 def test_keys_held_against_native_under_the_same_limit(server, policy):
     """Ours: none evicted and none refused. Native in the same run: a small part of them."""
     settings = {"maxmemory": MAXMEMORY, "maxmemory-policy": policy}
-    node = server({**settings, "flash.capacity-bytes": "4gb"})
+    node = server({**settings, "flash.capacity-bytes": "1gb"})
     native = server(settings, module=False)
     names = [b"key:%012d" % n for n in range(KEYS)]
     assert set_many(node, names, VALUE) == 0

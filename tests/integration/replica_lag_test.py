@@ -37,7 +37,8 @@ def test_random_effects_leave_the_same_data(server, kind):
     primary, replica = tiered_pair(server, **KINDS[kind])
     writer = Writer(7)
     done = 0
-    while done < operations:
+    # How many find their blocks cold depends on who gets ahead.
+    while done < operations or (done < 10 * operations and figures(replica)[0] <= done / 50):
         db = writer.random.choice([0, 0, 0, 1, 2])
         size = writer.random.choice([1, 20, 200, 1000])
         batch(primary.connect(db=db), list(writer.commands(size)))
@@ -56,7 +57,7 @@ def test_random_effects_leave_the_same_data(server, kind):
     wait_until(lambda: not replica.info("persistence")["rdb_bgsave_in_progress"], 60, "BGSAVE")
     queued, waits = figures(replica)
     print(f"{done} operations, {queued} effects queued, {waits} waits")
-    assert queued > operations / 50
+    assert queued > done / 50
     # Keys may expire in between.
     wait_until(lambda: digest(replica) == digest(primary), 20, "equal digests")
     assert "could not be applied" not in replica.log()
@@ -91,14 +92,17 @@ def test_a_replica_of_a_replica_gets_each_effect_once(server):
     last = server(TIERED)
     replicate(last, replica)
     writer = Writer(11)
-    for _ in range(20):
+    rounds = 0
+    # How many find their blocks cold depends on who gets ahead.
+    while rounds < 20 or (rounds < 400 and min(figures(replica)[0], figures(last)[0]) <= 100):
         batch(primary.client, list(writer.commands(500)))
         chill_some(replica, writer.random, 0)
         chill_some(last, writer.random, 0)
+        rounds += 1
     replica.wait_for_offset_of(primary)
     last.wait_for_offset_of(primary)
     assert figures(replica)[0] > 100 and figures(last)[0] > 100
-    wait_until(lambda: digest(primary) == digest(replica) == digest(last), 20, "equal digests")
+    wait_until(lambda: digest(primary) == digest(replica) == digest(last), 60, "equal digests")
 
 
 # What is saved in between --------------------------------------------------------------------
@@ -153,7 +157,9 @@ def test_what_is_saved_in_between_is_a_prefix_of_the_stream(server, kind):
         batch(primary.client, list(ledger_commands(number, 3000)))
         number += 3000
 
-    for _ in range(4):
+    rounds = 0
+    while rounds < 4 or (rounds < 40 and queued <= 1000):
+        rounds += 1
         replica.wait_for_offset_of(primary)
         go_on()
         saves = replica.info("persistence")["rdb_saves"]

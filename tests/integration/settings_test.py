@@ -2,12 +2,12 @@
 
 import os
 import re
-from pathlib import Path
 
 import pytest
 import redis
 
 from conftest import MODULE, ROOT, SERVER_BINARY, StartError, free_port
+from harness.threads import thread_names
 
 MIB = 1024 * 1024
 
@@ -62,8 +62,7 @@ class TestTable:
 
     def test_so_many_threads_as_asked_for(self, server):
         def threads(count):
-            tasks = Path(f"/proc/{server({'flash.io-threads': count}).pid}/task")
-            names = [(task / "comm").read_text() for task in tasks.iterdir()]
+            names = thread_names(server({'flash.io-threads': count}).pid)
             return sum(name.startswith("flash") for name in names)
         assert (threads(1), threads(5)) == (1, 5)
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 from redis.cluster import ClusterNode, RedisCluster
 
@@ -85,6 +86,26 @@ class Cluster:
             if slot in owned_slots(node):
                 return node
         raise AssertionError(f"nobody has slot {slot}")
+
+
+def take_over(replica, seconds=120):
+    """CLUSTER FAILOVER of `replica`; asked again where the votes do not come in time.
+
+    A node that has just come back may not yet count as one that can be voted for.
+    """
+    asked = None
+    deadline = seconds * SLOWDOWN / 10  # Longer than the server's own limit of 5 s.
+
+    def took_over():
+        nonlocal asked
+        if replica.info("replication")["role"] == "master":
+            return True
+        if asked is None or time.monotonic() - asked > deadline:
+            asked = time.monotonic()
+            replica.call("CLUSTER", "FAILOVER")
+        return False
+
+    wait_until(took_over, seconds, "the manual failover")
 
 
 def shards_agree(path):

@@ -46,6 +46,17 @@ def replicate(replica, primary):
     wait_until(stands, 30, "the AOF")
 
 
+def outrun_backlog(primary, *commands):
+    """Drops the links to replicas and, before any can be back, fills the backlog: they take all
+    anew, of the same history. `commands` go in between."""
+    pipe = primary.connect().pipeline(transaction=True)
+    pipe.execute_command("CLIENT", "KILL", "TYPE", "replica")
+    for command in commands:
+        pipe.execute_command(*command)
+    pipe.set("filler", "x" * 300_000)
+    pipe.execute()
+
+
 def fill_hashes(primary, names, fields=40):
     batch(primary.client, [("FLASH.HSET", name, *[word for field in range(fields)
                                                   for word in (f"f{field}", "v" * 60)])
