@@ -97,7 +97,6 @@ run_other_servers() {
   done
   for codename in trixie sid; do
     FLASH_SERVER="$PWD/third_party/servers/$codename/valkey-server" \
-      FLASH_DIFFERENTIAL_OPS="${FLASH_DIFFERENTIAL_OPS:-1500}" \
       FLASH_DIGEST_OPS="${FLASH_DIGEST_OPS:-2000}" \
       run_pytest "$PWD/build/release/pytest-$codename.xml" "${files[@]}"
   done

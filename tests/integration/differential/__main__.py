@@ -27,7 +27,7 @@ FAMILIES = [strings.TABLE, generic.TABLE, blocks.TABLE, rules.TABLE]
 COLLECTIONS = [hashes.TABLE, lists.TABLE, zsets.TABLE, waiters.TABLE, generic.FOR_COLLECTIONS,
                blocks.COLLECTIONS]
 TABLES = {"strings": FAMILIES, "collections": COLLECTIONS}
-SETTINGS = {"databases": "16", "flash.cache-size-bytes": generic.CACHE_DEFAULT,
+SETTINGS = {"databases": "16", "hz": "100", "flash.cache-size-bytes": generic.CACHE_DEFAULT,
             "flash.capacity-bytes": "512mb", "flash.compaction-interval-sec": "1"}
 
 
@@ -51,7 +51,7 @@ def run(node, seed, ops, native=False, every=5000, progress=None, restart=True, 
     def sometimes(number):
         if number % every == 0:
             runner.step(checkpoint)
-            complaint = None if native else checks.check_accounting(runner.flash)
+            complaint = None if native else checks.check_accounting(runner.flash, number)
             if complaint:
                 raise Difference(runner.position, checkpoint, complaint, b"", b"")
             if progress:

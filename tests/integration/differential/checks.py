@@ -20,22 +20,31 @@ class WholeState(Op):
     def run(self, side):
         found = {}
         for db in range(DATABASES):
-            for name in side.call(["KEYS", "*"], db).plain():
-                found[(db, name)] = self._read(side, db, name)
+            names = side.call(["KEYS", "*"], db).plain()
+            kinds = [self._kind(side, reply)
+                     for reply in side.calls([["TYPE", name] for name in names], db)]
+            values = side.calls([self._reader(*pair) for pair in zip(names, kinds)], db)
+            expiries = side.calls([["PEXPIRETIME", name] for name in names], db)
+            for name, kind, value, expiry in zip(names, kinds, values, expiries):
+                found[(db, name)] = kind, self._raw(kind, value), expiry.value
         return found
 
     @staticmethod
-    def _read(side, db, name):
-        kind = side.call(["TYPE", name], db).value
-        if not side.native:
-            kind = _NATIVE_NAMES.get(kind, b"native " + kind)
-        reader = READERS.get(kind, READERS[b"string"])
-        value = side.call([reader[0], name, *reader[1:]], db)
-        raw = value.raw
-        if kind == b"hash":  # Which has no order.
-            items = [item.raw for item in value.value]
-            raw = b"".join(b"".join(pair) for pair in sorted(zip(items[0::2], items[1::2])))
-        return kind, raw, side.call(["PEXPIRETIME", name], db).value
+    def _kind(side, reply):
+        kind = reply.value
+        return kind if side.native else _NATIVE_NAMES.get(kind, b"native " + kind)
+
+    @staticmethod
+    def _reader(name, kind):
+        words = READERS.get(kind, READERS[b"string"])
+        return [words[0], name, *words[1:]]
+
+    @staticmethod
+    def _raw(kind, value):
+        if kind != b"hash":
+            return value.raw
+        items = [item.raw for item in value.value]  # Which has no order.
+        return b"".join(b"".join(pair) for pair in sorted(zip(items[0::2], items[1::2])))
 
     def compare(self, flash, native):
         if flash.keys() != native.keys():
@@ -60,8 +69,8 @@ def info_of(side):
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def check_accounting(side):
-    """What INFO must show at any moment; returns a complaint or None."""
+def check_accounting(side, ops):
+    """What INFO must show after so many operations; returns a complaint or None."""
     info = info_of(side)
     if not info:
         return "INFO flash is empty"
@@ -69,4 +78,7 @@ def check_accounting(side):
                             for name in ("used", "free", "capacity"))
     if used + free != capacity:
         return f"used {used} + free {free} is not the capacity {capacity}"
+    fetches = int(info["flash_block_fetches"])
+    if fetches < ops // 50:
+        return f"{fetches} reads of flash: this was not about cold keys"
     return None

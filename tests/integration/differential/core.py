@@ -2,7 +2,8 @@
 
 Both sides live on one server: logical database d is database d on the tiered side and d + 8 on
 the native one, so that names, clocks and settings are the same. An operation is run on one side,
-then on the other, and says itself whether what came back differs. Knows no command by name.
+then on the other (a single command on both at once), and says itself whether what came back
+differs. Knows no command by name.
 """
 
 import collections
@@ -84,6 +85,12 @@ class Side:
 
     def call(self, args, db=0, resp3=False, slot=0):
         return self.connection(db, resp3, slot).call(*self.words(args))
+
+    def calls(self, commands, db=0):
+        """Commands of one client sent in one go; their replies in turn."""
+        connection = self.connection(db)
+        connection.send(*(self.words(args) for args in commands))
+        return [connection.read() for _ in commands]
 
 
 # Comparing -------------------------------------------------------------------------------------
@@ -173,6 +180,9 @@ class Op:
     def run(self, side):
         raise NotImplementedError
 
+    def run_on_both(self, sides):
+        return [self.run(side) for side in sides]
+
     def compare(self, flash, native):
         return same(flash, native)
 
@@ -193,6 +203,13 @@ class Single(Op):
     def run(self, side):
         return side.call(self.args, self.db, self.resp3)
 
+    def run_on_both(self, sides):
+        """At once, which is quicker: one of them may have to wait, for flash or for an element."""
+        clients = [side.connection(self.db, self.resp3) for side in sides]
+        for side, client in zip(sides, clients):
+            client.send(side.words(self.args))
+        return [client.read() for client in clients]
+
     def compare(self, flash, native):
         return self._compare(flash, native)
 
@@ -209,8 +226,7 @@ def settle(sides, keys, db):
         return
     time.sleep(0.03)
     for side in sides:
-        for key in keys:
-            side.call(["EXISTS", key], db)
+        side.calls([["EXISTS", key] for key in keys], db)
 
 
 def words_text(args):
@@ -265,7 +281,7 @@ class Runner:
         """Runs one operation; raises Difference."""
         self.position += 1
         self.last.append(op)
-        flash, native = op.run(self.flash), op.run(self.native)
+        flash, native = op.run_on_both(self.sides)
         what = op.compare(flash, native)
         if what:
             raise Difference(self.position, op, what, flash, native)

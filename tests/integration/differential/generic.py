@@ -196,11 +196,10 @@ class Demote(Op):
 
     def run(self, side):
         if side.native:
-            replies = [side.call(["EXISTS", name], self.db).value for name in self.names]
-            return core.bulk_list([b"%d" % reply for reply in replies])
+            replies = side.calls([["EXISTS", name] for name in self.names], self.db)
+            return core.bulk_list([b"%d" % reply.value for reply in replies])
         found = []
-        for name in self.names:
-            reply = side.call(["FLASH.DEBUG.DEMOTE", name], self.db)
+        for reply in side.calls([["FLASH.DEBUG.DEMOTE", name] for name in self.names], self.db):
             if reply.value in (b"OK", b"ALREADY_COLD"):
                 found.append(b"1")
             else:
