@@ -3,37 +3,38 @@
 The generator of the differential test writes to a primary; a replica and one chained behind it
 follow: over full synchronisations by disk, diskless and beside the old data, made while the writes
 go on, over broken links, with values sent to flash on every node all the time. Judged by
-DEBUG DIGEST, which has values and whether keys expire. Pairs: primary and replica each with a cache
-that holds a part of the data or all of it, and a replica without a tier.
+DEBUG DIGEST, which has values and whether keys expire. Each node has a tier, with a cache that
+holds a part of the data or all of it, or none: who feeds whom are all four pairs of both.
 
-FLASH_DIGEST_OPS=1000000 for the long run; a seed's operations are always the same.
+FLASH_DIGEST_OPS=1000000 for the long run (of each line); a seed's operations are always the same.
 """
 
-import contextlib
+import collections
 import os
 import random
 
 import pytest
-import redis
 
 from async_load_test import digest
 from conftest import wait_until
 from differential import __main__ as program
-from differential.core import Side
+from differential.core import DATABASES, Side
 from differential.generator import Generator
 
 OPS = int(os.environ.get("FLASH_DIGEST_OPS", "4000"))
-EVERY = 500  # Operations between two comparisons.
+EVERY = 500 if OPS <= 50_000 else 2000  # Operations between two synchronisations.
 
 SMALL = {"flash.cache-size-bytes": "1mb", "flash.replica-tier-enabled": "yes"}
 LARGE = {"flash.cache-size-bytes": "512mb", "flash.replica-tier-enabled": "yes"}
 TIERLESS = {"flash.cache-size-bytes": "1mb", "flash.replica-tier-enabled": "no"}
-PAIRS = {"both tier": (SMALL, SMALL), "replica in RAM": (SMALL, LARGE),
-         "primary in RAM": (LARGE, SMALL), "both in RAM": (LARGE, LARGE),
-         "replica without a tier": (SMALL, TIERLESS)}
+# Primary, replica, and the one that is chained behind it.
+LINES = {"all tier": (SMALL, SMALL, SMALL), "replica in RAM": (SMALL, LARGE, SMALL),
+         "primary in RAM": (LARGE, SMALL, SMALL),
+         "replica without a tier": (SMALL, TIERLESS, SMALL),
+         "no replica with a tier": (LARGE, TIERLESS, TIERLESS)}
 SYNCS = {"disk": ("no", "disabled"), "diskless": ("yes", "disabled"), "swapdb": ("yes", "swapdb")}
 COMMON = {"databases": "16", "flash.capacity-bytes": "512mb", "flash.compaction-interval-sec": "1",
-          "repl-backlog-size": "64mb"}
+          "repl-backlog-size": "64mb", "hz": "100"}
 
 
 class Line:
@@ -42,9 +43,15 @@ class Line:
     def __init__(self, nodes, seed, families):
         self.primary, self.replica, self.chained = self.nodes = nodes
         self.rng = random.Random(seed)
-        self.side = Side(self.primary.port, native=False, offset=0)
+        self.sides = [Side(node.port, native=False, offset=0) for node in nodes]
+        self.side = self.sides[0]
         self.generator = Generator(seed, program.present(families, self.side))
         self.done = 0
+        self.counts = collections.Counter()
+
+    def close(self):
+        for side in self.sides:
+            side.close()
 
     def operate(self, count):
         for _ in range(count):
@@ -57,10 +64,10 @@ class Line:
 
     def demote(self):
         """A few values of some node go to flash, whatever it is."""
-        client = self.rng.choice(self.nodes).client
-        for key in self.rng.sample(self.generator.keys_all, 4):
-            with contextlib.suppress(redis.exceptions.ResponseError):  # No such key of ours.
-                client.execute_command("FLASH.DEBUG.DEMOTE", key)
+        side, [db] = self.rng.choice(self.sides), self.rng.choices(range(DATABASES), [8, 1, 1])
+        replies = side.calls([["FLASH.DEBUG.DEMOTE", key]
+                              for key in self.rng.sample(self.generator.keys_all, 4)], db)
+        self.counts["demotions"] += sum(reply.value == b"OK" for reply in replies)
 
     def compare(self, what):
         self.settle_expiry()
@@ -68,17 +75,18 @@ class Line:
         self.chained.wait_for_offset_of(self.replica)
         found = [digest(node) for node in self.nodes]
         assert len(set(found)) == 1, f"{what}, {self.done} operations: {found}"
+        self.counts["comparisons"] += 1
         assert sum(node.info("flash")["flash_checksum_errors"] for node in self.nodes) == 0
 
     def settle_expiry(self):
         """What has expired is gone, not only said to be."""
-        for db in range(3):
-            for key in self.side.call(["KEYS", "*"], db).plain():
-                self.side.call(["EXISTS", key], db)
+        for db in range(DATABASES):
+            names = self.side.call(["KEYS", "*"], db).plain()
+            self.side.calls([["EXISTS", key] for key in names], db)
 
     def break_link(self, node):
         """Of whoever follows `node`; the backlog bridges it."""
-        node.call("CLIENT", "KILL", "TYPE", "replica")
+        self.counts["links broken"] += node.call("CLIENT", "KILL", "TYPE", "replica")
 
     def sync_fully(self, how):
         """The replica takes everything anew, while operations go on."""
@@ -97,6 +105,7 @@ class Line:
                    "the link")
         wait_until(lambda: self.chained.info("replication")["master_link_status"] == "up", 90,
                    "the chained link")
+        self.counts[f"full synchronisations ({how})"] += 1
 
 
 def test_one_value_that_differs_is_noticed(server):
@@ -110,19 +119,18 @@ def test_one_value_that_differs_is_noticed(server):
     nodes[1].call("FLASH.HSET", "only-here", "f", "v")
     with pytest.raises(AssertionError, match="of the stream, 100 operations"):
         line.compare("of the stream")
-    line.side.close()
+    line.close()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(0 if OPS > 50_000 else 300)
 @pytest.mark.parametrize("tables", program.TABLES)
-@pytest.mark.parametrize("pair", PAIRS)
-def test_replicas_hold_what_their_primary_does(server, pair, tables):
-    primary, replica = ({**COMMON, **settings} for settings in PAIRS[pair])
-    nodes = [server(primary), server(replica), server({**COMMON, **SMALL})]
+@pytest.mark.parametrize("kinds", LINES)
+def test_replicas_hold_what_their_primary_does(server, kinds, tables):
+    nodes = [server({**COMMON, **settings}) for settings in LINES[kinds]]
     nodes[1].replicate_from(nodes[0])
     nodes[2].replicate_from(nodes[1])
-    line = Line(nodes, seed=len(pair), families=program.TABLES[tables])
+    line = Line(nodes, seed=1 + list(LINES).index(kinds), families=program.TABLES[tables])
     ops = OPS // len(program.TABLES)
     partial = 0
     while line.done < ops:
@@ -142,7 +150,10 @@ def test_replicas_hold_what_their_primary_does(server, pair, tables):
         line.break_link(nodes[1])
         line.operate(EVERY // 2)
         line.compare("of the stream")
-    line.side.close()
+    line.close()
+    print(f"{kinds}, {tables}: {line.done} operations, {dict(line.counts)}, {partial} PSYNC")
     assert partial > 0 or OPS < 5000
-    if PAIRS[pair][0] is SMALL:
+    for node, settings in zip(nodes, LINES[kinds]):
+        assert (node.info("flash")["flash_tier_state"] == "none") == (settings is TIERLESS)
+    if LINES[kinds][0] is SMALL:
         assert nodes[0].info("flash")["flash_block_fetches"] > 0
