@@ -91,7 +91,7 @@ run_other_servers() {
   local codename part
   local -a files=() pytest_wrapper=()
   for part in load command_facts differential strings_cluster hash list zset \
-    blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
+    blocking hash_order async_load slot_migration slot_migration_load slot_migration_tierless migrate access recovery \
     durability_doors durability_safeguards failover replica_digest replica_tier link_queue; do
     files+=("tests/integration/${part}_test.py")
   done
