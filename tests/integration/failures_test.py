@@ -7,6 +7,7 @@ import pytest
 
 from failures import acts
 from failures.__main__ import play
+from failures.cluster_world import ClusterWorld
 from failures.load import Load, Wrong
 from harness import network
 
@@ -38,3 +39,18 @@ def test_the_harness_finds_what_is_lost(tmp_path):
     names = ["primary_cut_off_and_replaced"] * 5
     with pytest.raises(Wrong, match="lost|no key"):
         play(tmp_path, 3, names, load=Gullible)
+
+
+def test_links_cut_inside_a_cluster(tmp_path):
+    """Its primaries are cut off for longer than cluster-node-timeout, and come back as replicas.
+
+    Without a tier while they are replicas, which is the default.
+    """
+    names = ["primary_isolated_and_replaced", "primary_isolated_that_wants_a_replica",
+             "replica_isolated"]
+    load, world = play(tmp_path, 4, names, more={"flash.replica-tier-enabled": "no"},
+                       kind=ClusterWorld)
+    assert load["writes"] > 500 and load["confirmed"] > 200
+    assert world["failovers"] >= 2
+    assert load["lost unconfirmed"] > 0, "nobody wrote to a primary that was cut off"
+    assert world["cold keys at the end"] > 0

@@ -2,6 +2,7 @@
 
     /usr/bin/python3 tests/integration/failures --acts 100
     /usr/bin/python3 tests/integration/failures --seed 7 --only primary_killed_and_replaced
+    /usr/bin/python3 tests/integration/failures --cluster --acts 40
     make failure-test ARGS='--seconds 3600'
 
 Needs root (network namespaces). Rounds of 20 acts, each over new nodes. Exit status 1, the seed and
@@ -18,12 +19,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from failures import acts  # noqa: E402
+from failures import acts, cluster_acts  # noqa: E402
+from failures.cluster_world import ClusterWorld  # noqa: E402
 from failures.load import Load, Wrong  # noqa: E402
 from failures.world import World  # noqa: E402
 from harness import network  # noqa: E402
 
 ROUND = 20
+BY_NAME = {**acts.BY_NAME, **cluster_acts.BY_NAME}
 
 
 async def direct(world, names, say):
@@ -32,7 +35,7 @@ async def direct(world, names, say):
     await world.load.all_swept()
     for name in names:
         began, before = time.monotonic(), world.load.counts["writes"]
-        await asyncio.to_thread(acts.BY_NAME[name], world)
+        await asyncio.to_thread(BY_NAME[name], world)
         await asyncio.to_thread(world.heal)
         await world.load.all_swept()
         world.count(name)
@@ -43,12 +46,12 @@ async def direct(world, names, say):
             f"{world.load.counts['writes'] - before} writes")
 
 
-def play(folder, seed, names, say=lambda line: None, more=None, load=Load):
+def play(folder, seed, names, say=lambda line: None, more=None, load=Load, kind=World):
     """One round; (load's counts, world's counts). Raises Wrong."""
     with network.Network() as net:
-        world = World(net, folder, seed, more)
+        world = kind(net, folder, seed, more)
         world.start()
-        world.load = load(world.primary, seed)
+        world.load = load(world.primary, seed, prefix=world.PREFIX)
         asyncio.run(world.load.run(direct(world, names, say)))
         world.settle()
         world.counts["cold keys at the end"] = world.flash_sum("tiered_keys")
@@ -60,7 +63,8 @@ def options_of(words=None):
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--acts", type=int, default=ROUND)
     parser.add_argument("--seconds", type=float, help="instead of a number of acts")
-    parser.add_argument("--only", choices=acts.BY_NAME, nargs="+")
+    parser.add_argument("--cluster", action="store_true", help="links cut inside a cluster")
+    parser.add_argument("--only", choices=BY_NAME, nargs="+")
     parser.add_argument("--tier", choices=("yes", "no"), default="yes", help="of replicas")
     return parser.parse_args(words)
 
@@ -72,7 +76,8 @@ def main():
         sys.exit(f"no network namespaces here: {why}")
     total, done, seed = {}, 0, options.seed
     deadline = time.monotonic() + options.seconds if options.seconds else None
-    names = [act.__name__ for act in acts.ACTS if not options.only or act.__name__ in options.only]
+    kind, every = (ClusterWorld, cluster_acts.BY_NAME) if options.cluster else (World, acts.BY_NAME)
+    names = [name for name in every if not options.only or name in options.only]
     while time.monotonic() < deadline if deadline else done < options.acts:
         count = ROUND if deadline else min(ROUND, options.acts - done)
         folder = Path(tempfile.mkdtemp(prefix="failures-"))
@@ -80,7 +85,7 @@ def main():
         print(f"seed {seed}: {count} acts", flush=True)
         try:
             for counts in play(folder, seed, chosen, lambda line: print(line, flush=True),
-                               {"flash.replica-tier-enabled": options.tier}):
+                               {"flash.replica-tier-enabled": options.tier}, kind=kind):
                 for what, number in counts.items():
                     total[what] = total.get(what, 0) + number
         except BaseException as failure:

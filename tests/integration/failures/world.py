@@ -25,6 +25,8 @@ def settings_of(rng, more=None):
 
 
 class World:
+    PREFIX = b""  # Of all keys.
+
     def __init__(self, network, folder, seed, more=None, module=MODULE):
         self.rng = random.Random(seed)
         self.network = network
@@ -32,12 +34,14 @@ class World:
         if not module:
             self.settings = {name: value for name, value in self.settings.items()
                              if not name.startswith("flash.")}
-        self.nodes = [network.server(folder / f"node{n}", self.settings, module)
-                      for n in range(NODES)]
+        self.nodes = self.make_nodes(network, folder, module)
         self.primary = self.nodes[0]
         self.follows = {}  # Of each replica: whom.
         self.load = None
         self.counts = {}
+
+    def make_nodes(self, network, folder, module):
+        return [network.server(folder / f"node{n}", self.settings, module) for n in range(NODES)]
 
     def count(self, what):
         self.counts[what] = self.counts.get(what, 0) + 1
