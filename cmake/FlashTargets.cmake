@@ -31,22 +31,39 @@ function(flash_layer name)
   set_property(GLOBAL APPEND PROPERTY FLASH_LAYERS ${name})
 endfunction()
 
-# flash_module(SOURCE <file> USES <layer>...): libvalkey_flash.so, exporting its entry points alone.
-function(flash_module)
-  cmake_parse_arguments(ARG "" "SOURCE" "USES" ${ARGN})
+# flash_module_library(<target> SOURCES <file>... USES <layer>...): lib<target>.so, exporting its
+# entry points alone.
+function(flash_module_library target)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
   list(TRANSFORM ARG_USES PREPEND "flash_")
+  list(TRANSFORM ARG_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/src/")
   set(exports "${PROJECT_SOURCE_DIR}/cmake/module.map")
-  add_library(valkey_flash MODULE "${PROJECT_SOURCE_DIR}/${ARG_SOURCE}")
-  target_link_libraries(valkey_flash PRIVATE ${ARG_USES})
-  target_link_options(valkey_flash PRIVATE
+  add_library(${target} MODULE ${ARG_SOURCES})
+  target_link_libraries(${target} PRIVATE ${ARG_USES})
+  target_link_options(${target} PRIVATE
     -static-libgcc "-Wl,-Bsymbolic" "-Wl,--exclude-libs,ALL" "-Wl,--gc-sections"
     "-Wl,--version-script=${exports}")
   if(NOT FLASH_SANITIZE)
     # A sanitizer's run-time comes from the server process (preloaded), with the shared libstdc++.
-    target_link_options(valkey_flash PRIVATE -static-libstdc++ "-Wl,-z,defs")
+    target_link_options(${target} PRIVATE -static-libstdc++ "-Wl,-z,defs")
   endif()
-  set_target_properties(valkey_flash PROPERTIES LINK_DEPENDS "${exports}")
-  add_custom_command(TARGET valkey_flash POST_BUILD COMMAND chmod +x "$<TARGET_FILE:valkey_flash>")
+  set_target_properties(${target} PROPERTIES LINK_DEPENDS "${exports}")
+  add_custom_command(TARGET ${target} POST_BUILD COMMAND chmod +x "$<TARGET_FILE:${target}>")
+endfunction()
+
+# flash_next_module(<target> SOURCES <file>... USES <layer>...): the module as a next version may
+# be, for upgrade_test.py: what these files write has a number that is one higher. Its own copies of
+# them are taken instead of the library's. Only built when it is named.
+function(flash_next_module target)
+  flash_module_library(${target} ${ARGN})
+  target_compile_definitions(${target} PRIVATE FLASH_FORMAT_AHEAD=1)
+  set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+endfunction()
+
+# flash_module(SOURCE <file> USES <layer>...): libvalkey_flash.so.
+function(flash_module)
+  cmake_parse_arguments(ARG "" "SOURCE" "USES" ${ARGN})
+  flash_module_library(valkey_flash SOURCES ${ARG_SOURCE} USES ${ARG_USES})
   if(BUILD_TESTING AND NOT FLASH_SANITIZE AND NOT FLASH_COVERAGE)
     add_test(NAME module_symbols COMMAND
       "${PROJECT_SOURCE_DIR}/scripts/check_module" "$<TARGET_FILE:valkey_flash>")

@@ -75,7 +75,8 @@ run_pytest() {
 # run_suites [pytest arguments...]: what `make test` is.
 run_suites() {
   printf '== release library and sizer\n'
-  scripts/build release valkey_flash flash_sizer flash_bench
+  scripts/build release valkey_flash flash_sizer flash_bench \
+    valkey_flash_next_values valkey_flash_next_files
   scripts/check_module build/libvalkey_flash.so
   printf '== unit tests, simulator and structure (debug)\n'
   scripts/build debug
@@ -91,8 +92,9 @@ run_other_servers() {
   local codename part
   local -a files=() pytest_wrapper=()
   for part in load command_facts differential strings_cluster hash list zset \
-    blocking hash_order async_load slot_migration slot_migration_load slot_migration_tierless migrate access recovery \
-    durability_doors durability_safeguards failover replica_digest replica_tier link_queue; do
+    blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
+    durability_doors durability_safeguards failover replica_digest replica_tier link_queue \
+    slot_migration_tierless; do
     files+=("tests/integration/${part}_test.py")
   done
   for codename in trixie sid; do

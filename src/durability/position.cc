@@ -10,13 +10,15 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/format_ahead.h"
 #include "vk/log.h"
 
 namespace flash::durability {
 namespace {
 
 constexpr const char* kTypeName = "flashlog1";
-constexpr int kEncoding = 1;
+constexpr int kFirstEncoding = 1;
+constexpr int kEncoding = kFirstEncoding + FLASH_FORMAT_AHEAD;
 
 /// Which file stands at a path.
 struct FileIdentity {
@@ -68,7 +70,8 @@ void AuxSave(ValkeyModuleIO* io, int when) noexcept {
 }
 
 int AuxLoad(ValkeyModuleIO* io, int encoding, int when) noexcept {
-  if (encoding != kEncoding || when != VALKEYMODULE_AUX_BEFORE_RDB) {
+  const bool reads = encoding >= kFirstEncoding && encoding <= kEncoding;
+  if (!reads || when != VALKEYMODULE_AUX_BEFORE_RDB) {
     vk::LogWarning("the log position of this RDB, of encoding " + std::to_string(encoding) +
                    ", comes from a newer valkey-flash; this one reads up to " +
                    std::to_string(kEncoding));

@@ -217,6 +217,16 @@ Recovered Refuse(Journal* journal, const std::string& why) {
   return {.error = true};
 }
 
+/// Part of it may have been applied, in RAM: to go on without it takes another start.
+Recovered RefuseToApply(Journal* journal, const std::string& why) {
+  vk::LogWarning("the log continues the RDB, but cannot be applied: " + why + " (log " +
+                 journal->path() +
+                 "). Nothing was changed. Start the module that wrote it, or give back the files "
+                 "of a backup; or move the log away and start with flash.wal-on-mismatch archive, "
+                 "to go on with the RDB alone");
+  return {.error = true};
+}
+
 /// What the log continues from now on: the file that was loaded.
 Origin LoadedOrigin(const Position& loaded, const std::string& rdb) {
   Origin origin;
@@ -272,7 +282,7 @@ Recovered Recover(ValkeyModuleCtx* ctx, Journal* journal, const std::string& dam
   if (match) {
     const Result<void> done = Run(ctx, journal, *match, dropped);
     if (done) return {.wants_base = match->snapshot == 0 && !IsEmpty(ctx)};
-    return Refuse(journal, done.error().message);
+    return RefuseToApply(journal, done.error().message);
   }
   FreeDropped(dropped);
   return why.empty() ? BeginNew(ctx, journal, rdb) : Settle(ctx, journal, why, rdb);

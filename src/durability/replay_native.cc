@@ -4,6 +4,7 @@
 #include "durability/replay_native.h"
 
 #include <string>
+#include <utility>
 
 #include "durability/dump_payload.h"
 #include "types/type_registry.h"
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int kWrite = VALKEYMODULE_READ | VALKEYMODULE_WRITE;
 
-Error Misfit(const char* what) { return Error{Code::kCorrupt, what}; }
+Error Misfit(std::string what) { return Error{Code::kCorrupt, std::move(what)}; }
 
 const types::FlashType* TypeNamed(std::string_view name) {
   for (const types::FlashType& type : types::TypeRegistry::All()) {
@@ -72,6 +73,11 @@ Result<void> RestoreKey(ValkeyModuleCtx* ctx, std::string_view name, std::string
   const std::optional<DumpPayload> parsed = ParseDump(dump);
   const types::FlashType* const type = parsed ? TypeNamed(parsed->type_name) : nullptr;
   if (type == nullptr) return Misfit("what was restored is of no type of ours");
+  if (parsed->encoding > type->encoding) {
+    return Misfit("what was restored, of encoding " + std::to_string(parsed->encoding) +
+                  ", comes from a newer valkey-flash; this one reads up to " +
+                  std::to_string(type->encoding));
+  }
   const vk::String bytes = vk::String::Copy(parsed->value);
   void* const value =
       ValkeyModule_LoadDataTypeFromStringEncver(bytes.get(), type->handle, parsed->encoding);

@@ -6,11 +6,13 @@
 #include <algorithm>
 
 #include "base/checksum.h"
+#include "base/format_ahead.h"
 
 namespace flash::io {
 namespace {
 
 constexpr std::string_view kMagic = "VKFLASHT";
+constexpr uint32_t kNewestVersion = kTierFormatVersion + FLASH_FORMAT_AHEAD;
 constexpr size_t kVersionAt = 8;
 constexpr size_t kDataOffsetAt = 12;
 constexpr size_t kIdAt = 16;
@@ -24,7 +26,7 @@ constexpr uint64_t kChecksumSeed = 0x7469657266696c65ULL;  // "tierfile"
 std::array<std::byte, kSuperblockBytes> EncodeSuperblock(const Superblock& superblock) {
   std::array<std::byte, kSuperblockBytes> bytes{};
   std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
-  base::StoreLe<uint32_t>(&bytes[kVersionAt], kTierFormatVersion);
+  base::StoreLe<uint32_t>(&bytes[kVersionAt], kNewestVersion);
   base::StoreLe<uint32_t>(&bytes[kDataOffsetAt], kSuperblockBytes);
   std::copy(superblock.id.begin(), superblock.id.end(), &bytes[kIdAt]);
   base::StoreLe<uint64_t>(&bytes[kCapacityAt], superblock.capacity_bytes);
@@ -39,12 +41,12 @@ SuperblockFound DecodeSuperblock(Bytes bytes) {
   if (bytes.size() < kDataOffsetAt) return found;
   if (base::AsText(bytes.first(kMagic.size())) != kMagic) return found;
   found.version = base::LoadLe<uint32_t>(&bytes[kVersionAt]);
-  if (found.version > kTierFormatVersion) {
+  if (found.version > kNewestVersion) {
     found.kind = SuperblockKind::kNewer;
     return found;
   }
   found.kind = SuperblockKind::kDamaged;
-  if (found.version != kTierFormatVersion || bytes.size() < kSuperblockBytes) return found;
+  if (found.version < kTierFormatVersion || bytes.size() < kSuperblockBytes) return found;
   const uint64_t sum = base::Checksum(bytes.first(kChecksumAt), kChecksumSeed);
   if (base::LoadLe<uint64_t>(&bytes[kChecksumAt]) != sum) return found;
   if (base::LoadLe<uint32_t>(&bytes[kDataOffsetAt]) != kSuperblockBytes) return found;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/checksum.h"
+#include "base/format_ahead.h"
 #include "base/result.h"
 
 namespace flash::log {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::string_view kFileMagic = "VKFLASHL";
 constexpr std::string_view kSegmentMagic = "VKFLASHS";
 constexpr uint64_t kSuperblockSeed = 0x666c6173682d6c67ULL;  // "flash-lg"
+constexpr uint32_t kNewestVersion = kFormatVersion + FLASH_FORMAT_AHEAD;
 constexpr size_t kVersionAt = 8;
 constexpr size_t kCurrentAt = 56;
 constexpr size_t kPreviousAt = 112;
@@ -78,7 +80,7 @@ uint64_t ChecksumSeed(const Origin& origin, uint64_t position) {
 Page EncodeLogSuperblock(const LogSuperblock& superblock) {
   Page page{};
   std::copy_n(base::AsBytes(kFileMagic).begin(), kFileMagic.size(), page.begin());
-  base::StoreLe<uint32_t>(&page[kVersionAt], kFormatVersion);
+  base::StoreLe<uint32_t>(&page[kVersionAt], kNewestVersion);
   base::StoreLe<uint32_t>(&page[12], superblock.segment_bytes);
   base::StoreLe<uint64_t>(&page[16], superblock.counter);
   base::StoreLe<uint64_t>(&page[24], superblock.generation);
@@ -101,7 +103,7 @@ LogSuperblockFound DecodeLogSuperblock(Bytes bytes) {
   if (bytes.size() < kPageBytes) return found;
   if (base::AsText(bytes.first(kFileMagic.size())) != kFileMagic) return found;
   found.version = base::LoadLe<uint32_t>(&bytes[kVersionAt]);
-  if (found.version > kFormatVersion) {
+  if (found.version > kNewestVersion) {
     found.kind = BlockKind::kNewer;
     return found;
   }
@@ -120,7 +122,7 @@ LogSuperblockFound DecodeLogSuperblock(Bytes bytes) {
   const bool sound = IsPowerOfTwo(block.segment_bytes) && block.segment_bytes >= kSegmentBytesMin &&
                      block.segment_bytes <= kSegmentBytesMax &&
                      (block.state == FileState::kOpen || block.state == FileState::kClosed) &&
-                     !block.current.none() && found.version == kFormatVersion;
+                     !block.current.none() && found.version >= kFormatVersion;
   if (sound) found.kind = BlockKind::kOurs;
   return found;
 }

@@ -3,6 +3,7 @@
 // Threads: as there.
 #include "types/collection_type.h"
 
+#include "base/format_ahead.h"
 #include "base/varint.h"
 #include "server/engine.h"
 #include "types/loading.h"
@@ -14,6 +15,10 @@ namespace {
 
 using values::Collection;
 using values::EntryView;
+
+constexpr int kOlderEncoding = 1;
+constexpr int kFirstEncoding = 2;  // Of ours.
+constexpr int kEncoding = kFirstEncoding + FLASH_FORMAT_AHEAD;
 
 /// Bounds of one command of a rewritten AOF.
 constexpr size_t kAofArgumentsMax = 128;
@@ -64,11 +69,11 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
     }
     return server::PointerOf(spec.load_older(io));
   }
-  if (encoding != kCollectionEncoding) {
+  if (encoding < kFirstEncoding || encoding > kEncoding) {
     return FailLoad(io, spec.name,
                     "encoding " + std::to_string(encoding) +
                         " comes from a newer valkey-flash; this one reads up to " +
-                        std::to_string(kCollectionEncoding));
+                        std::to_string(kEncoding));
   }
   LoadHints hints(io);
   const uint64_t count = hints.number_behind();
@@ -244,13 +249,12 @@ uint64_t UnpackLeaf(const CollectionTypeSpec& spec, ValkeyModuleIO* io, Bytes pa
 Result<ValkeyModuleType*> Register(ValkeyModuleCtx* ctx, const CollectionTypeSpec& spec,
                                    const ValkeyModuleTypeMethods& methods, FlashType flash_type) {
   ValkeyModuleTypeMethods copy = methods;
-  ValkeyModuleType* const type =
-      ValkeyModule_CreateDataType(ctx, spec.name, kCollectionEncoding, &copy);
+  ValkeyModuleType* const type = ValkeyModule_CreateDataType(ctx, spec.name, kEncoding, &copy);
   if (type == nullptr) {
     return Error{Code::kInvalid, std::string("the server refused the data type ") + spec.name};
   }
   flash_type.handle = type;
-  flash_type.encoding = kCollectionEncoding;
+  flash_type.encoding = kEncoding;
   TypeRegistry::Add(flash_type);
   return type;
 }

@@ -14,9 +14,6 @@
 
 namespace flash::types {
 
-inline constexpr int kCollectionEncoding = 2;
-inline constexpr int kOlderEncoding = 1;
-
 /// One type's own part.
 struct CollectionTypeSpec {
   const char* name = nullptr;  // As TYPE answers.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/format_ahead.h"
 #include "server/engine.h"
 #include "server/freeing.h"
 #include "server/value_env.h"
@@ -29,13 +30,16 @@ using values::Strings;
 using values::StringValue;
 
 constexpr const char* kTypeName = "flashstr1";
-constexpr int kEncodingVersion = 2;
+constexpr int kFirstEncoding = 2;  // Of ours.
+constexpr int kEncodingVersion = kFirstEncoding + FLASH_FORMAT_AHEAD;
 constexpr int kOlderEncodingVersion = 1;
 constexpr uint64_t kOlderShapeString = 1;
 constexpr uint64_t kPieceBytesMax = kMiB;
 constexpr uint64_t kUnreadableMark = UINT64_MAX;
 /// Values above this are digested by their hash, so that the size of blocks does not show.
 constexpr uint64_t kDigestWholeBytesMax = 64;
+
+bool Reads(int encoding) { return encoding >= kFirstEncoding && encoding <= kEncodingVersion; }
 
 void AppendBlocks(void* pointer, std::vector<BlockId>* ids) {
   server::TheStrings().AppendBlocks(StringValue::FromPointer(pointer), ids);
@@ -140,7 +144,7 @@ void* LoadOlder(ValkeyModuleIO* io) {
 
 void* RdbLoad(ValkeyModuleIO* io, int encoding_version) noexcept {
   if (encoding_version == kOlderEncodingVersion) return LoadOlder(io);
-  if (encoding_version != kEncodingVersion) {
+  if (!Reads(encoding_version)) {
     LogLoadFailure(io, "flashstr1 values of encoding " + std::to_string(encoding_version) +
                            " come from a newer valkey-flash; this one reads up to " +
                            std::to_string(kEncodingVersion));
@@ -169,7 +173,7 @@ int AuxLoad(ValkeyModuleIO* io, int encoding_version, int when) noexcept {
     const LoadedBuffer ignored(io);
     return ignored.ok() ? VALKEYMODULE_OK : VALKEYMODULE_ERR;
   }
-  if (encoding_version != kEncodingVersion || when != VALKEYMODULE_AUX_BEFORE_RDB) {
+  if (!Reads(encoding_version) || when != VALKEYMODULE_AUX_BEFORE_RDB) {
     LogLoadFailure(io, "what was stored before or after the keys, of encoding " +
                            std::to_string(encoding_version) +
                            ", comes from a newer valkey-flash; this one reads up to " +

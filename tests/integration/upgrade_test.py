@@ -4,14 +4,16 @@ A pair goes from Debian 12's server to 8.1 and 9.1 (scripts/other_servers), repl
 cold keys and a writer that never stops; what a newer module wrote is refused by number, and stays.
 """
 
+import fcntl
 import os
 import shutil
+import subprocess
 import threading
 
 import pytest
 import redis
 
-from conftest import LOGGED, ROOT, StartError, wait_until
+from conftest import LOGGED, MODULE, ROOT, StartError, wait_until
 from harness.resp import Connection
 from leaving_test import contents, demote_all, fill
 from strings_generic_test import crc64
@@ -182,3 +184,113 @@ def test_a_file_of_a_newer_module_is_refused_by_number_and_kept(server, name, en
     (node.dir / "dump.rdb").write_bytes(backup)
     node.start()
     assert contents(node) == before
+
+
+# The next version --------------------------------------------------------------------------------
+
+# Two that differ from this version in what they write: the numbers of values and of what stands
+# before the keys, or those of the tier file and the log. cmake/FlashTargets.cmake makes them.
+NEXT = {"values": "encoding 3", "files": "format version 2"}
+
+
+def next_library(kind):
+    """The library of the next version, built where it is not yet: `make test` has done so."""
+    folder = ROOT / "build" / "release"
+    if not (folder / "build.ninja").exists():
+        pytest.skip("no release build here: scripts/build release")
+    target = f"valkey_flash_next_{kind}"
+    with open(folder / "next.lock", "w") as lock:  # Tests may run beside each other.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(["cmake", "--build", folder, "--target", target], check=False,
+                              capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return folder / f"lib{target}.so"
+
+
+def with_library(node, library):
+    node.module = library
+    return node
+
+
+def files_of(node):
+    """Everything that holds data, by name."""
+    return {path.name: path.read_bytes() for path in node.dir.iterdir()
+            if path.name == "dump.rdb" or ".wal" in path.name or "flash.tier" == path.name}
+
+
+def restored(node):
+    """In the log as it came: by RESTORE, thus with the number of its encoding."""
+    payload = node.call("DUMP", "s:block")
+    node.call("RESTORE", "s:restored", 0, payload, "REPLACE")
+
+
+def refused_start(node, number):
+    """It does not start, names the number, and leaves all as it was."""
+    before = files_of(node)
+    with pytest.raises(StartError) as refused:
+        node.start()
+    assert number in str(refused.value) and "newer" in str(refused.value), str(refused.value)
+    assert files_of(node) == before, "what was refused must stay as it is"
+
+
+def refused_log(node, number):
+    """It starts, since a log is applied beside the server's own data, and answers no command."""
+    before = files_of(node)
+    node.start()
+    assert node.info("flash")["flash_module_state"] == "error"
+    with pytest.raises(redis.ResponseError, match="could not recover its data"):
+        node.call("FLASH.GET", "s:block")
+    with pytest.raises(redis.ResponseError):
+        node.call("SAVE")
+    [line] = [line for line in node.log_since_start().splitlines() if "cannot be applied" in line]
+    assert number in line and "comes from a newer valkey-flash; this one reads up to 2" in line
+    node.kill()
+    after = files_of(node)
+    assert after.pop("flash.tier") and before.pop("flash.tier")  # It holds nothing over a restart.
+    assert after == before, "what was refused must stay as it is"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NEXT)
+def test_a_version_to_the_next_and_back(server, kind):
+    """N's snapshot and log load under N + 1; N refuses what that wrote and uses its own."""
+    this, library = MODULE, next_library(kind)
+    node = server({**TIERED, "flash.sync": "always", "save": ""})
+    fill(node)
+    node.call("SAVE")
+    node.call("FLASH.SET", "s:late", "l" * 500)  # In the log alone.
+    restored(node)
+    demote_all(node)
+    before = contents(node)
+    node.kill()
+    backup = files_of(node)
+    with_library(node, library).start()
+    assert contents(node) == before
+    assert "records applied" in node.log_since_start()
+    # What N + 1 writes: first in the log alone, over N's snapshot, then in a snapshot too.
+    node.call("FLASH.SET", "s:next", "n" * 500)
+    restored(node)
+    after = contents(node)
+    node.kill()
+    refused = refused_log if kind == "values" else refused_start
+    refused(with_library(node, this), NEXT[kind])
+    with_library(node, library).start()
+    assert contents(node) == after, "the refusal has changed something"
+    node.call("SAVE")
+    node.kill()
+    refused_start(with_library(node, this), NEXT[kind])
+    # N goes on with its own backup: snapshot and log together, which lose nothing of N's time.
+    newer = files_of(node)
+    for name in newer:
+        (node.dir / name).unlink()
+    for name, data in backup.items():
+        (node.dir / name).write_bytes(data)
+    node.start()
+    assert contents(node) == before
+    node.call("FLASH.SET", "s:again", "a" * 500)
+    # And N + 1 with what it wrote.
+    node.kill()
+    for name, data in newer.items():
+        (node.dir / name).write_bytes(data)
+    with_library(node, library).start()
+    assert contents(node) == after
