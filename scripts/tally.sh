@@ -94,7 +94,7 @@ run_other_servers() {
   for part in load command_facts differential strings_cluster hash list zset \
     blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
     durability_doors durability_safeguards failover replica_digest replica_tier link_queue \
-    slot_migration_tierless; do
+    slot_migration_tierless slot_migration_cuts; do
     files+=("tests/integration/${part}_test.py")
   done
   for codename in trixie sid; do

@@ -44,7 +44,8 @@ def test_the_harness_finds_what_is_lost(tmp_path):
 def test_links_cut_inside_a_cluster(tmp_path):
     """Its primaries are cut off for longer than cluster-node-timeout, and come back as replicas.
 
-    Without a tier while they are replicas, which is the default.
+    Without a tier while they are replicas, which is the default. With slots on the move, on servers
+    that move them: slot_migration_cuts_test.py.
     """
     names = ["primary_isolated_and_replaced", "primary_isolated_that_wants_a_replica",
              "replica_isolated"]

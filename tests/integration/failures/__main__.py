@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from conftest import SERVER_BINARY  # noqa: E402
 from failures import acts, cluster_acts  # noqa: E402
 from failures.cluster_world import ClusterWorld  # noqa: E402
 from failures.load import Load, Wrong  # noqa: E402
@@ -76,7 +77,9 @@ def main():
         sys.exit(f"no network namespaces here: {why}")
     total, done, seed = {}, 0, options.seed
     deadline = time.monotonic() + options.seconds if options.seconds else None
-    kind, every = (ClusterWorld, cluster_acts.BY_NAME) if options.cluster else (World, acts.BY_NAME)
+    kind, every = World, acts.BY_NAME
+    if options.cluster:
+        kind, every = ClusterWorld, cluster_acts.those_for(SERVER_BINARY)
     names = [name for name in every if not options.only or name in options.only]
     while time.monotonic() < deadline if deadline else done < options.acts:
         count = ROUND if deadline else min(ROUND, options.acts - done)

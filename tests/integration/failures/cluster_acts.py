@@ -4,13 +4,15 @@ The cut node's clients still reach it. What it says to them is judged as ever; a
 refused a write because it is cut off, it takes none until it is back.
 """
 
+import re
+import subprocess
 import threading
 import time
 
 import redis
 
 from conftest import wait_until
-from failures.cluster_world import TIMEOUT_MS
+from failures.cluster_world import SLOT, TIMEOUT_MS
 
 CUT_OFF = ("CLUSTERDOWN", "NOREPLICAS")
 
@@ -103,3 +105,56 @@ def majority_isolated(world):
 ACTS = (primary_isolated_and_replaced, primary_isolated_that_wants_a_replica,
         primary_isolated_for_a_moment, replica_isolated, majority_isolated)
 BY_NAME = {act.__name__: act for act in ACTS}
+
+# Where the server moves slots by itself (9.x) ----------------------------------------------------
+
+
+def _begin_migration(world):
+    """Of the slot that has all keys, to the first of the others, which outlasts the cut."""
+    target = world.voters[0]
+    world.primary.call("CONFIG", "SET", "rdb-key-save-delay", 30_000)
+    world.primary.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", SLOT, SLOT, "NODE",
+                       target.call("CLUSTER", "MYID"))
+    wait_until(lambda: target.info("flash")["flash_blocks_hot_dirty"], 60, "the first keys to come")
+    world.count("migrations begun")
+    return target
+
+
+def _nothing_stays(world, target):
+    """Once all are reachable. What came is gone, and the slot is where it was."""
+    for node in world.nodes:
+        node.call("CONFIG", "SET", "rdb-key-save-delay", 0)
+    wait_until(lambda: target.call("DBSIZE") == 0, 60, "what had come to be dropped")
+
+
+def source_isolated_while_its_slot_moves(world):
+    target = _begin_migration(world)
+    primary_isolated_and_replaced(world)
+    _nothing_stays(world, target)
+
+
+def target_isolated_while_a_slot_comes(world):
+    target = _begin_migration(world)
+    world.network.cut(target)
+    wait_until(lambda: _outcome(world.primary) in (b"failed", b"cancelled"), 120,
+               "the migration to fail")
+    world.network.join(target)
+    _nothing_stays(world, target)
+
+
+def _outcome(node):
+    job = node.call("CLUSTER", "GETSLOTMIGRATIONS")[0]
+    if isinstance(job, dict):
+        return job.get(b"state") or job.get("state")
+    return dict(zip(job[::2], job[1::2]))[b"state"]
+
+
+MIGRATIONS = (source_isolated_while_its_slot_moves, target_isolated_while_a_slot_comes)
+BY_NAME.update({act.__name__: act for act in MIGRATIONS})
+
+
+def those_for(binary):
+    """Names of the acts that a server can play."""
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    major = int(re.search(r"v=(\d+)", said)[1])
+    return [act.__name__ for act in ACTS + (MIGRATIONS if major >= 9 else ())]

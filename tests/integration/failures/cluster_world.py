@@ -14,7 +14,7 @@ from harness.network import PORT
 TIMEOUT_MS = int(2000 * SLOWDOWN)
 SETTINGS = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": TIMEOUT_MS, "cluster-replica-validity-factor": "0"}
-# The slot of {a} is among the first.
+SLOT = 15_495  # Of {a}: among the first.
 SLOTS = ((10_000, 16_383), (0, 4_999), (5_000, 9_999))
 
 
