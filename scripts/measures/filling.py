@@ -1,4 +1,4 @@
-"""Cold reads while the tier is filled for the first time, beside one whose blocks were written before.
+"""Cold reads while the tier is filled for the first time, beside one that was filled before.
 
 A file system that only reserved blocks converts them as they are first written, and holds up reads
 of the same file meanwhile. In each round a new tier and one that was written to its end take the
@@ -34,7 +34,8 @@ class Writer(threading.Thread):
             batch = []
             for _ in range(8):
                 start = number * 4099 % (len(noise) - WRITTEN_BYTES)
-                batch.append(["FLASH.SET", b"new:%d" % (number % KEYS), noise[start:start + WRITTEN_BYTES]])
+                batch.append(["FLASH.SET", b"new:%d" % (number % KEYS),
+                              noise[start:start + WRITTEN_BYTES]])
                 number += 1
             pipeline(self._link, batch)
             self.megabytes += 8 * WRITTEN_BYTES / 1e6
