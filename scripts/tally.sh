@@ -91,7 +91,7 @@ run_suites() {
 run_other_servers() {
   local codename part
   local -a files=() pytest_wrapper=()
-  for part in load command_facts differential strings_cluster hash list zset \
+  for part in load command_facts differential events strings_cluster hash list zset \
     blocking hash_order async_load slot_migration slot_migration_load migrate access recovery \
     durability_doors durability_safeguards failover replica_digest replica_tier link_queue \
     slot_migration_tierless slot_migration_cuts; do
