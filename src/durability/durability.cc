@@ -178,6 +178,28 @@ void BeginLate(ValkeyModuleCtx* ctx, const char* why) {
   ApplySync(ctx);
 }
 
+/// A log left behind by an earlier life, which another log has taken over from.
+Result<void> PutAside(const std::string& path, const char* why) {
+  if (access(path.c_str(), F_OK) != 0) return {};
+  const Result<std::string> aside = log::LogFile::Archive(path);
+  if (!aside) return aside.error();
+  vk::LogWarning(std::string("a log was found, but ") + why + ": it was moved to " + *aside);
+  return {};
+}
+
+/// A full synchronisation has replaced what could not be recovered: this node has its primary's
+/// data now, must apply what follows, and may answer. The log that nobody could place is kept.
+void TakeFromPrimary(ValkeyModuleCtx* ctx) {
+  const std::string path = log::LogPath(Settings().path, Settings().wal_dir);
+  keeper->journal.Abandon();
+  const Result<void> aside = PutAside(path, "a primary's data has replaced what it continues");
+  if (!aside) vk::LogWarning("the log cannot be moved aside: " + aside.error().message);
+  keeper->damage.clear();
+  keeper->unrecovered = false;
+  Engine::Get().set_state(server::ModuleState::kReady);
+  BeginLate(ctx, "other data was loaded");
+}
+
 /// The AOF was switched on or off at run time.
 void FollowAof(ValkeyModuleCtx* ctx) {
   Journal& journal = keeper->journal;
@@ -253,15 +275,6 @@ void Look(ValkeyModuleCtx* ctx, uint64_t now_us) {
   FollowAof(ctx);
   KeepBase(ctx, now_us);
   dispatch::RefuseWrites(RefusalNow());
-}
-
-/// A log left behind by an earlier life, which another log has taken over from.
-Result<void> PutAside(const std::string& path, const char* why) {
-  if (access(path.c_str(), F_OK) != 0) return {};
-  const Result<std::string> aside = log::LogFile::Archive(path);
-  if (!aside) return aside.error();
-  vk::LogWarning(std::string("a log was found, but ") + why + ": it was moved to " + *aside);
-  return {};
 }
 
 // --- The turns
@@ -347,7 +360,11 @@ void OnLoading(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, 
   }
   MuteNativeEffects(!ends);
   keeper->loading = !ends;
-  if (!ends || !keeper->started || !journal.taking()) return;
+  if (!ends || !keeper->started) return;
+  if (keeper->unrecovered && keeper->replica && sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED) {
+    return TakeFromPrimary(ctx);
+  }
+  if (!journal.taking()) return;
   // The data is what it was, and the log is its.
   if (sub == VALKEYMODULE_SUBEVENT_LOADING_FAILED && beside_old) return ForgetLoadedPosition();
   const bool ours = sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED && !journal.failed() &&

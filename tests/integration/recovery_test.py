@@ -149,3 +149,45 @@ def test_a_replica_that_comes_meanwhile_waits(recovering, server):
     until_ready(node)
     wait_until(lambda: replica.info("replication")["master_link_status"] == "up", 60, "the link")
     assert replica.client.dbsize() == RECORDS
+
+
+@pytest.mark.parametrize("tier", ["yes", "no"])
+def test_a_primary_mends_what_could_not_be_recovered(server, tier):
+    """A replica that died before its snapshot stood, and then was started without its primary.
+
+    Its RDB is the one that its primary sent.
+    """
+    primary = server(LOGGED)
+    replica = server({**LOGGED, "repl-diskless-load": "disabled",
+                      "flash.replica-tier-enabled": tier})
+    for number in range(200):
+        primary.call("FLASH.HSET", f"h{number}", "f", "x" * 200)
+    replica.replicate_from(primary)
+    replica.wait_for_offset_of(primary)
+    wait_until(lambda: replica.info("flash")["flash_wal_base"] == "ok", 30, "a snapshot")
+    replica.call("CONFIG", "SET", "rdb-key-save-delay", "100000")
+    replica.client.replicaof("NO", "ONE")
+    replica.call("SET", "elsewhere", "x")
+    replica.replicate_from(primary)
+    wait_until(lambda: replica.info("flash")["flash_wal_base"] == "awaited", 30, "a log")
+    replica.kill()
+    replica.start()
+    assert replica.call("FLASH.DEBUG.STATE") == b"error"
+    with pytest.raises(redis.ResponseError, match="could not recover"):
+        replica.call("FLASH.HGET", "h1", "f")
+    replica.replicate_from(primary)
+    primary.call("FLASH.HSET", "h1", "f", "y")  # By the link, which nobody may refuse.
+    replica.wait_for_offset_of(primary)
+    assert replica.call("FLASH.DEBUG.STATE") == b"ready"
+    assert replica.call("FLASH.HGET", "h1", "f") == b"y"
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+    assert len(list(replica.dir.glob("flash.wal*"))) == 2, "the old log is kept"
+    wait_until(lambda: replica.info("flash")["flash_wal_base"] == "ok", 30, "a snapshot")
+    primary.call("FLASH.HSET", "h2", "f", "z")
+    replica.wait_for_offset_of(primary)
+    wait_until(lambda: replica.info("flash")["flash_wal_durable_lsn"]
+               == replica.info("flash")["flash_wal_appended_lsn"], 30, "the log's thread")
+    replica.kill()
+    replica.start()
+    assert replica.call("FLASH.HGET", "h2", "f") == b"z"
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
