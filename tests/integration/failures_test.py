@@ -19,12 +19,13 @@ LONG = {"primary_cut_off", "replica_cut_off", "replica_cut_off_during_full_sync"
 SHORT = [act.__name__ for act in acts.ACTS if act.__name__ not in LONG]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_what_was_confirmed_outlives_failures(tmp_path, seed):
-    load, world = play(tmp_path, seed, SHORT)
+@pytest.mark.parametrize("tier, seed", [("yes", 1), ("no", 2)])
+def test_what_was_confirmed_outlives_failures(tmp_path, tier, seed):
+    load, world = play(tmp_path, seed, SHORT, tier=tier)
     assert load["writes"] > 1000 and load["reads"] > 1000 and load["confirmed"] > 300
     assert world["kills"] >= 5 and world["failovers"] >= 2
     assert world["cold keys at the end"] > 500, "this was not about cold keys"
+    assert ("replicas with tier none" in world) == (tier == "no"), world
 
 
 class Gullible(Load):
@@ -49,8 +50,7 @@ def test_links_cut_inside_a_cluster(tmp_path):
     """
     names = ["primary_isolated_and_replaced", "primary_isolated_that_wants_a_replica",
              "replica_isolated"]
-    load, world = play(tmp_path, 4, names, more={"flash.replica-tier-enabled": "no"},
-                       kind=ClusterWorld)
+    load, world = play(tmp_path, 4, names, tier="no", kind=ClusterWorld)
     assert load["writes"] > 500 and load["confirmed"] > 200
     assert world["failovers"] >= 2
     assert load["lost unconfirmed"] > 0, "nobody wrote to a primary that was cut off"

@@ -23,7 +23,7 @@ from conftest import SERVER_BINARY  # noqa: E402
 from failures import acts, cluster_acts  # noqa: E402
 from failures.cluster_world import ClusterWorld  # noqa: E402
 from failures.load import Load, Wrong  # noqa: E402
-from failures.world import World  # noqa: E402
+from failures.world import TIERS, World  # noqa: E402
 from harness import network  # noqa: E402
 
 ROUND = 20
@@ -47,10 +47,10 @@ async def direct(world, names, say):
             f"{world.load.counts['writes'] - before} writes")
 
 
-def play(folder, seed, names, say=lambda line: None, more=None, load=Load, kind=World):
+def play(folder, seed, names, say=lambda line: None, tier="yes", load=Load, kind=World):
     """One round; (load's counts, world's counts). Raises Wrong."""
     with network.Network() as net:
-        world = kind(net, folder, seed, more)
+        world = kind(net, folder, seed, tier)
         world.start()
         world.load = load(world.primary, seed, prefix=world.PREFIX)
         asyncio.run(world.load.run(direct(world, names, say)))
@@ -66,7 +66,7 @@ def options_of(words=None):
     parser.add_argument("--seconds", type=float, help="instead of a number of acts")
     parser.add_argument("--cluster", action="store_true", help="links cut inside a cluster")
     parser.add_argument("--only", choices=BY_NAME, nargs="+")
-    parser.add_argument("--tier", choices=("yes", "no"), default="yes", help="of replicas")
+    parser.add_argument("--tier", choices=TIERS, default="mixed", help="of replicas")
     return parser.parse_args(words)
 
 
@@ -88,7 +88,7 @@ def main():
         print(f"seed {seed}: {count} acts", flush=True)
         try:
             for counts in play(folder, seed, chosen, lambda line: print(line, flush=True),
-                               {"flash.replica-tier-enabled": options.tier}, kind=kind):
+                               options.tier, kind=kind):
                 for what, number in counts.items():
                     total[what] = total.get(what, 0) + number
         except BaseException as failure:

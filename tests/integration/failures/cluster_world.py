@@ -20,14 +20,12 @@ SLOTS = ((10_000, 16_383), (0, 4_999), (5_000, 9_999))
 
 class ClusterWorld(World):
     PREFIX = b"{a}"
+    NODES = 2
 
-    def __init__(self, network, folder, seed, more=None, module=MODULE):
-        super().__init__(network, folder, seed, {**(more or {}), **SETTINGS}, module)
-        self.voters = [network.server(folder / f"voter{n}", self.settings, module)
+    def __init__(self, network, folder, seed, tier="yes"):
+        super().__init__(network, folder, seed, tier, SETTINGS)
+        self.voters = [network.server(folder / f"voter{n}", self.settings, MODULE)
                        for n in range(2)]
-
-    def make_nodes(self, network, folder, module):
-        return [network.server(folder / f"node{n}", self.settings, module) for n in range(2)]
 
     @property
     def everybody(self):
@@ -97,6 +95,7 @@ class ClusterWorld(World):
 
         wait_until(settled, 120, f"{heir.dir.name} or its primary to follow the other")
         self.load.topology(self.replicas(), 1)
+        self.count_replicas()
 
     def heal(self):
         for node in self.everybody:

@@ -19,7 +19,9 @@ from races.client import Client
 STAYS = (b"ERR key does not exist", b"ERR there is no tier now")
 # Nothing was changed, as the server itself says.
 REFUSALS = (b"READONLY", b"LOADING", b"MASTERDOWN", b"NOREPLICAS", b"UNBLOCKED", b"TRYAGAIN",
-            b"MOVED", b"CLUSTERDOWN", b"FLASHFULL", b"ASK", b"EXECABORT", b"FLASHIO the log waits")
+            b"MOVED", b"CLUSTERDOWN", b"FLASHFULL", b"ASK", b"EXECABORT", b"FLASHIO the log waits",
+            # A replica that died before its snapshot stood, until its primary has sent its data.
+            b"ERR valkey-flash could not recover")
 GONE = (ConnectionError, OSError, asyncio.IncompleteReadError)
 WAIT_MS = 2000
 

@@ -14,34 +14,36 @@ NODES = 3
 FILLER = 600
 SETTINGS = {**LOGGED, "flash.cache-size-bytes": "1mb", "flash.capacity-bytes": "128mb",
             "flash.compaction-interval-sec": "1", "repl-ping-replica-period": "1",
-            "repl-timeout": "8", "flash.replica-tier-enabled": "yes"}
+            "repl-timeout": "8"}
+TIERS = {"yes": ("yes",) * NODES, "no": ("no",) * NODES, "mixed": ("yes", "no", "no")}
 
 
-def settings_of(rng, more=None):
+def settings_of(rng):
     """Settings of one round: how full synchronisations go, and how much PSYNC can bridge."""
     return {**SETTINGS, "repl-diskless-sync": rng.choice(["yes", "no"]),
             "repl-diskless-load": rng.choice(["disabled", "swapdb", "swapdb"]),
-            "repl-backlog-size": rng.choice(["16kb", "1mb", "16mb"]), **(more or {})}
+            "repl-backlog-size": rng.choice(["16kb", "1mb", "16mb"])}
 
 
 class World:
-    PREFIX = b""  # Of all keys.
+    """tier: which nodes have a tier while they are replicas, one of TIERS."""
 
-    def __init__(self, network, folder, seed, more=None, module=MODULE):
+    PREFIX = b""  # Of all keys.
+    NODES = NODES
+
+    def __init__(self, network, folder, seed, tier="yes", more=None):
         self.rng = random.Random(seed)
         self.network = network
-        self.settings = settings_of(self.rng, more if module else {})
-        if not module:
-            self.settings = {name: value for name, value in self.settings.items()
-                             if not name.startswith("flash.")}
-        self.nodes = self.make_nodes(network, folder, module)
+        self.settings = {**settings_of(self.rng), **(more or {})}
+        tiers = self.rng.sample(TIERS[tier], self.NODES)
+        self.nodes = [network.server(folder / f"node{n}",
+                                     {**self.settings, "flash.replica-tier-enabled": tiers[n]},
+                                     MODULE)
+                      for n in range(self.NODES)]
         self.primary = self.nodes[0]
         self.follows = {}  # Of each replica: whom.
         self.load = None
         self.counts = {}
-
-    def make_nodes(self, network, folder, module):
-        return [network.server(folder / f"node{n}", self.settings, module) for n in range(NODES)]
 
     def count(self, what):
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -78,6 +80,12 @@ class World:
         wait_until(lambda: self.primary.info("replication")["connected_slaves"] == count, 60,
                    "the replicas that are meant")
         self.load.topology(self.replicas(), count)
+        self.count_replicas()
+
+    def count_replicas(self):
+        for node in self.replicas():
+            assert node.call("FLASH.DEBUG.STATE") == b"ready", node.dir.name
+            self.count(f"replicas with tier {node.info('flash')['flash_tier_state']}")
 
     def follow(self, node, target):
         role = node.info("replication")
