@@ -1,4 +1,4 @@
-"""Keyspace events of FLASH keys are those of native ones on the same server, whatever its generation.
+"""Keyspace events of FLASH keys are those of native ones on the same generation of the server.
 
 Each scenario runs on FLASH keys, all in RAM or all on flash, and on native ones in databases of
 their own; only the `flash.` before the name of a FLASH command's event is taken off. What is told
