@@ -39,7 +39,7 @@ def options_of():
 
 
 def offsets(primary, replica):
-    """What was sent, and the lag: rather too much than too little, as the replica is asked first."""
+    """What was sent, and the lag; the replica is asked first: rather too much than too little."""
     applied = replica.info("replication")["slave_repl_offset"]
     sent = primary.info("replication")["master_repl_offset"]
     return sent, sent - applied
