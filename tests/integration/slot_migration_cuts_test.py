@@ -20,7 +20,6 @@ pytestmark = [
 
 
 def test_source_and_target_are_cut_off_while_the_slot_moves(tmp_path):
-    load, world = play(tmp_path, 5, NAMES, more={"flash.replica-tier-enabled": "no"},
-                       kind=ClusterWorld)
+    load, world = play(tmp_path, 5, NAMES, tier="no", kind=ClusterWorld)
     assert load["writes"] > 300 and load["confirmed"] > 100
     assert world["migrations begun"] == 2 and world["failovers"] >= 1

@@ -12,8 +12,10 @@ from failures.world import FILLER, World
 from harness.network import PORT
 
 TIMEOUT_MS = int(2000 * SLOWDOWN)
+# Not cluster-replica-validity-factor 0: a primary that comes back to find itself replaced would
+# stand for election before it has synchronised, with what was lost already.
 SETTINGS = {"cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
-            "cluster-node-timeout": TIMEOUT_MS, "cluster-replica-validity-factor": "0"}
+            "cluster-node-timeout": TIMEOUT_MS}
 SLOT = 15_495  # Of {a}: among the first.
 SLOTS = ((10_000, 16_383), (0, 4_999), (5_000, 9_999))
 
@@ -64,11 +66,15 @@ class ClusterWorld(World):
         return self.replicas()[0]
 
     def voted(self):
-        """True once the replica is the primary; the load is told."""
-        heir = self.heir()
+        """True once the replica is the primary; the load is told.
+
+        Not who thinks so for not having heard yet: a primary that was replaced has the older epoch.
+        """
+        heir, old = self.heir(), self.primary
         if heir.info("replication")["role"] != "master":
             return False
-        old = self.primary
+        if old.info("replication")["role"] == "master" and epoch(heir) <= epoch(old):
+            return False
         self.primary = heir
         self.follows = {old: heir}
         self.load.promote(heir)
@@ -105,3 +111,8 @@ class ClusterWorld(World):
             node.process.send_signal(signal.SIGCONT)
             node.call("CONFIG", "SET", "min-replicas-to-write", 0)
         self.arrange()
+
+
+def epoch(node):
+    """Of its own vote, or of its primary's."""
+    return int(node.client.cluster("info")["cluster_my_epoch"])
