@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from conftest import LOGGED, MODULE, ROOT, StartError, wait_until
+from harness.pairs import outrun_backlog
 from harness.resp import Connection
 from leaving_test import contents, demote_all, fill
 from strings_generic_test import crc64
@@ -294,3 +295,44 @@ def test_a_version_to_the_next_and_back(server, kind):
         (node.dir / name).write_bytes(data)
     with_library(node, library).start()
     assert contents(node) == after
+
+
+DISK = {"repl-diskless-sync": "no", "repl-diskless-load": "disabled"}
+BESIDE = {"repl-diskless-sync": "yes", "repl-diskless-load": "swapdb"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sync", [DISK, BESIDE], ids=["disk", "beside the old data"])
+def test_a_pair_in_use_goes_to_the_next_version_replica_first(server, sync):
+    """Half way the older one follows by PSYNC, and takes no full synchronisation: by number."""
+    settings = {**TIERED, **sync, "repl-backlog-size": "16kb", "flash.wal": "no", "save": ""}
+    library = next_library("values")
+    primary = server(settings)
+    replica = server(settings, module=library)
+    fill(primary)
+    demote_all(primary)
+    replica.replicate_from(primary)
+    replica.wait_for_offset_of(primary)
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+    fail_over(primary, replica)
+    primary, replica = replica, primary
+    primary.call("FLASH.HSET", "h:large", "f1", "by the newer one")
+    replica.wait_for_offset_of(primary)
+    held = replica.call("DEBUG", "DIGEST")
+    assert held == primary.call("DEBUG", "DIGEST")
+    assert primary.info("stats")["sync_full"] == 0
+    outrun_backlog(primary)
+    wait_until(lambda: "encoding 3" in replica.log(), 60, "the refusal")
+    assert "reads up to 2" in replica.log()
+    if sync is DISK:
+        wait_until(lambda: not replica.alive(), 60, "the server to end, as it does by itself")
+    else:
+        assert replica.call("DEBUG", "DIGEST") == held, "the old data must stay"
+        replica.stop()
+    # Then it gets the newer one, too.
+    (replica.dir / "dump.rdb").unlink(missing_ok=True)
+    replica.settings["replicaof"] = ["127.0.0.1", primary.port]
+    with_library(replica, library).start()
+    linked(replica)
+    replica.wait_for_offset_of(primary)
+    assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST") != held
