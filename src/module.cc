@@ -30,6 +30,7 @@
 #include "types/hash_type.h"
 #include "types/list_type.h"
 #include "types/save_support.h"
+#include "types/slot_exports.h"
 #include "types/string_type.h"
 #include "types/zset_type.h"
 #include "vk/api.h"
@@ -86,6 +87,7 @@ Result<void> Load(ValkeyModuleCtx* ctx, std::span<ValkeyModuleString* const> arg
   }
   if (auto done = dispatch::Dispatcher::Start(ctx); !done) return done;
   if (auto done = types::StartSaveSupport(ctx); !done) return done;
+  types::FollowSlotExports(ctx);
   commands::FollowNumberDialect();
   server::RegisterInfo(ctx);
   if (auto done = durability::Start(ctx); !done) return done;

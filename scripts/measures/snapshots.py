@@ -1,4 +1,4 @@
-"""Snapshots of what is cold: how fast BGSAVE, SAVE and DUMP read it, and loading takes it back.
+"""Snapshots of what is cold: how fast they and DUMP read it, and loading takes it back.
 
 Figures to look at, not promises. Native strings in the same run show what the server itself costs.
 """
@@ -55,6 +55,7 @@ def small_values(bench, title, command, native=False):
     seconds, _ = background_save(node)
     yield row("the same with rdbcompression no", total, seconds)
     node.client.config_set("rdbcompression", "yes")
+    yield row("BGREWRITEAOF without preamble", total, background_rewrite(node))
     began = time.monotonic()
     node.client.save()
     yield row(f"SAVE of {total / MIB:,.0f} MiB, {title}", total, time.monotonic() - began)
@@ -96,6 +97,17 @@ def background_save(node):
     if node.info("persistence")["rdb_last_bgsave_status"] != "ok":
         raise RuntimeError("the background save failed")
     return time.monotonic() - began, private
+
+
+def background_rewrite(node):
+    """Seconds."""
+    node.client.config_set("aof-use-rdb-preamble", "no")
+    began = time.monotonic()
+    node.client.bgrewriteaof()
+    wait_for(lambda: not node.info("persistence")["aof_rewrite_in_progress"], what="the rewrite")
+    if node.info("persistence")["aof_last_bgrewrite_status"] != "ok":
+        raise RuntimeError("the rewrite of the AOF failed")
+    return time.monotonic() - began
 
 
 def private_bytes_of_child(pid):

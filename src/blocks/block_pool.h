@@ -226,6 +226,8 @@ class BlockPool {
   using VisitCold = std::function<void(BlockId id, uint64_t offset)>;
   virtual void ForEachColdSingle(uint64_t offset_begin, uint64_t offset_end,
                                  const VisitCold& visit) const = 0;
+  /// Where the record of a cold block lies, to sort by. Fork-safe.
+  [[nodiscard]] virtual uint64_t OffsetOf(BlockId id) const = 0;
   /// The main thread waited for the disk elsewhere, on account of `cause`.
   virtual void CountWait(WaitCause cause, uint64_t wait_us) = 0;
 

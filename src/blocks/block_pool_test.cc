@@ -440,6 +440,7 @@ TEST_F(BlockPoolTest, ColdSinglesAreColdAndNobodysElse) {
   pool->ForEachColdSingle(0, ~uint64_t{0}, note);
   const uint64_t offset = store->PlaceOf(cold).offset();
   const uint64_t later_offset = store->PlaceOf(later).offset();
+  EXPECT_EQ(pool->OffsetOf(later), later_offset);
   EXPECT_EQ(found,
             (std::vector<std::pair<BlockId, uint64_t>>{{cold, offset}, {later, later_offset}}));
   found.clear();

@@ -82,6 +82,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] BlockId block_ids_end() const override { return table_.end(); }
   void ForEachColdSingle(uint64_t offset_begin, uint64_t offset_end,
                          const VisitCold& visit) const override;
+  [[nodiscard]] uint64_t OffsetOf(BlockId id) const override { return table_.PlaceOf(id).offset(); }
   void CountWait(WaitCause cause, uint64_t wait_us) override {
     ++stats_.waits[static_cast<size_t>(cause)];
     stats_.wait_us[static_cast<size_t>(cause)] += wait_us;

@@ -10,6 +10,7 @@
 #include "types/collection_io.h"
 #include "types/last_copy.h"
 #include "types/limbo.h"
+#include "types/rewrite_ahead.h"
 #include "types/type_registry.h"
 
 namespace flash::types {
@@ -81,6 +82,7 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
     internal::SaveCollection(kSpec, io, server::WordOf(value));
   };
   methods.aof_rewrite = [](ValkeyModuleIO* io, ValkeyModuleString* key, void* value) noexcept {
+    if (WrittenAhead(io, key, internal::OnlyBlockOf(server::WordOf(value)))) return;
     internal::RewriteCollection(kSpec, io, key, server::WordOf(value));
   };
   methods.digest = [](ValkeyModuleDigest* digest, void* value) noexcept {
@@ -111,6 +113,9 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
   type.pack = [](Bytes block, std::vector<std::byte>* to) { internal::PackLeaf(kSpec, block, to); };
   type.unpack = [](ValkeyModuleIO* io, Bytes packed) {
     return server::PointerOf(internal::UnpackLeaf(kSpec, io, packed));
+  };
+  type.rewrite = [](ValkeyModuleIO* io, ValkeyModuleString* key, void* value) {
+    internal::RewriteCollection(kSpec, io, key, server::WordOf(value));
   };
   type.free_now = [](void* value) { server::FreeCollection(kSpec.kind, server::WordOf(value)); };
   type.native_command = kSpec.native_command;

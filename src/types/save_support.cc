@@ -28,6 +28,9 @@ constexpr size_t kPiecesTogether = 8;
 struct SaveState {
   pid_t server_pid = 0;
   std::optional<uint64_t> migration_hints;
+  BlockId at_hand = kNoBlock;  // Its bytes:
+  Bytes at_hand_bytes;
+  bool aof_rewrite = false;
   bool synchronous_save = false;  // SAVE, DEBUG RELOAD or the save at shutdown.
   std::optional<Error> failure;   // Of that one: no use to go on reading.
   uint64_t failures = 0;          // Of all in this process.
@@ -45,6 +48,7 @@ void OnPersistence(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64
                    void* /*data*/) {
   if (InForkedChild()) DieWithServer();
   state.synchronous_save = sub == VALKEYMODULE_SUBEVENT_PERSISTENCE_SYNC_RDB_START;
+  state.aof_rewrite = sub == VALKEYMODULE_SUBEVENT_PERSISTENCE_AOF_START;
   state.failure.reset();
   ForgetValueTable();
 }
@@ -108,7 +112,20 @@ MigrationDump::~MigrationDump() { state.migration_hints.reset(); }
 
 bool InForkedChild() { return getpid() != state.server_pid; }
 
+bool IsAofRewrite() { return state.aof_rewrite; }
+
+BlockAtHand::BlockAtHand(BlockId id, Bytes bytes) {
+  FLASH_CHECK(state.at_hand == kNoBlock);
+  state.at_hand = id;
+  state.at_hand_bytes = bytes;
+}
+BlockAtHand::~BlockAtHand() { state.at_hand = kNoBlock; }
+
 Result<void> CopyForSave(BlockId id, std::vector<std::byte>* into) {
+  if (id == state.at_hand && id != kNoBlock) {
+    into->assign(state.at_hand_bytes.begin(), state.at_hand_bytes.end());
+    return {};
+  }
   blocks::BlockPool& pool = server::Engine::Get().pool();
   if (InForkedChild()) return pool.CopyInChild(id, *SaveSource::Get(true), into);
   if (state.failure) return *state.failure;

@@ -22,10 +22,22 @@ namespace flash::types {
 [[nodiscard]] Result<void> StartSaveSupport(ValkeyModuleCtx* ctx);
 
 [[nodiscard]] bool InForkedChild();
+/// Is the whole data set being written to an AOF in this process? Fork-safe.
+[[nodiscard]] bool IsAofRewrite();
 
 /// Copies the bytes of a block, hot or cold. Errors: kIo, kCorrupt, kTimeout: call FailSave.
 /// Fork-safe.
 [[nodiscard]] Result<void> CopyForSave(BlockId id, std::vector<std::byte>* into);
+
+/// While one lives, CopyForSave and what builds upon it take this block's bytes from memory. For a
+/// visitor of VisitForSave, which must not read. One at a time. Fork-safe.
+class BlockAtHand {
+ public:
+  BlockAtHand(BlockId id, Bytes bytes);
+  BlockAtHand(const BlockAtHand&) = delete;
+  BlockAtHand& operator=(const BlockAtHand&) = delete;
+  ~BlockAtHand();
+};
 
 /// Whether this process can read many blocks together; else use CopyForSave. Fork-safe.
 [[nodiscard]] bool CanVisitForSave();

@@ -17,6 +17,7 @@
 #include "types/last_copy.h"
 #include "types/limbo.h"
 #include "types/loading.h"
+#include "types/rewrite_ahead.h"
 #include "types/save_support.h"
 #include "types/type_registry.h"
 #include "types/value_table.h"
@@ -271,7 +272,7 @@ void RdbSave(ValkeyModuleIO* io, void* pointer) noexcept {
   ValkeyModule_SaveUnsigned(io, kUnreadableMark);
 }
 
-void AofRewrite(ValkeyModuleIO* io, ValkeyModuleString* key, void* pointer) noexcept {
+void Rewrite(ValkeyModuleIO* io, ValkeyModuleString* key, void* pointer) {
   const StringValue value = StringValue::FromPointer(pointer);
   std::vector<std::byte> whole;
   whole.reserve(value.bytes());
@@ -279,6 +280,10 @@ void AofRewrite(ValkeyModuleIO* io, ValkeyModuleString* key, void* pointer) noex
       value, [&whole](Bytes piece) { whole.insert(whole.end(), piece.begin(), piece.end()); });
   if (!copied) return FailSave(copied.error());
   ValkeyModule_EmitAOF(io, "FLASH.SET", "sb", key, base::AsText(whole).data(), whole.size());
+}
+
+void AofRewrite(ValkeyModuleIO* io, ValkeyModuleString* key, void* pointer) noexcept {
+  if (!WrittenAhead(io, key, OnlyBlockOf(pointer))) Rewrite(io, key, pointer);
 }
 
 /// A hash of bytes that come in pieces of any length, the same for any cut.
@@ -399,6 +404,7 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
                      .pack = Pack,
                      .unpack = Unpack,
                      .free_now = FreeNow,
+                     .rewrite = Rewrite,
                      .elements = [](const void*) { return uint64_t{1}; },
                      .freeze = Freeze,
                      .copy = Freeze,

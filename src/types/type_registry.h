@@ -48,6 +48,9 @@ struct FlashType {
   void* (*unpack)(ValkeyModuleIO* io, Bytes packed) = nullptr;
   void (*free_now)(void* value) = nullptr;
 
+  /// Emits the commands of a rewritten AOF that make the value. Fork-safe.
+  void (*rewrite)(ValkeyModuleIO* io, ValkeyModuleString* key, void* value) = nullptr;
+
   // For reading a value whole (contents.h) and for its native form (native_form.h).
   /// Elements; of a string 1.
   uint64_t (*elements)(const void* value) = nullptr;
