@@ -187,17 +187,18 @@ Result<void> PutAside(const std::string& path, const char* why) {
   return {};
 }
 
-/// A full synchronisation has replaced what could not be recovered: this node has its primary's
-/// data now, must apply what follows, and may answer. The log that nobody could place is kept.
+/// A synchronisation has replaced what could not be recovered, or the primary has just what was
+/// loaded: this node must apply what follows, and may answer. The log that nobody could place is
+/// kept.
 void TakeFromPrimary(ValkeyModuleCtx* ctx) {
   const std::string path = log::LogPath(Settings().path, Settings().wal_dir);
   keeper->journal.Abandon();
-  const Result<void> aside = PutAside(path, "a primary's data has replaced what it continues");
+  const Result<void> aside = PutAside(path, "this node has its primary's data now");
   if (!aside) vk::LogWarning("the log cannot be moved aside: " + aside.error().message);
   keeper->damage.clear();
   keeper->unrecovered = false;
   Engine::Get().set_state(server::ModuleState::kReady);
-  BeginLate(ctx, "other data was loaded");
+  BeginLate(ctx, "the data is the primary's");
 }
 
 /// The AOF was switched on or off at run time.
@@ -361,15 +362,17 @@ void OnLoading(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, 
   MuteNativeEffects(!ends);
   keeper->loading = !ends;
   if (!ends || !keeper->started) return;
-  if (keeper->unrecovered && keeper->replica && sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED) {
-    return TakeFromPrimary(ctx);
-  }
   if (!journal.taking()) return;
   // The data is what it was, and the log is its.
   if (sub == VALKEYMODULE_SUBEVENT_LOADING_FAILED && beside_old) return ForgetLoadedPosition();
   const bool ours = sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED && !journal.failed() &&
                     LoadedPosition() == journal.position();
   if (!ours) BeginLate(ctx, "other data was loaded");
+}
+
+/// Behind what a synchronisation loads, before the link brings anything.
+void OnLink(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, void* /*data*/) {
+  if (sub == VALKEYMODULE_SUBEVENT_PRIMARY_LINK_UP && keeper->unrecovered) TakeFromPrimary(ctx);
 }
 
 void OnShutdown(ValkeyModuleCtx* /*ctx*/, ValkeyModuleEvent /*event*/, uint64_t /*sub*/,
@@ -402,6 +405,7 @@ Result<void> Subscribe(ValkeyModuleCtx* ctx) {
                                           {ValkeyModuleEvent_ReplicationRoleChanged, OnRole},
                                           {ValkeyModuleEvent_Persistence, OnSaving},
                                           {ValkeyModuleEvent_Loading, OnLoading},
+                                          {ValkeyModuleEvent_PrimaryLinkChange, OnLink},
                                           {ValkeyModuleEvent_Shutdown, OnShutdown}});
   if (!listens) return listens;
   return StartNativeEffects(ctx, &keeper->journal, ReplayInNotification);

@@ -151,15 +151,13 @@ def test_a_replica_that_comes_meanwhile_waits(recovering, server):
     assert replica.client.dbsize() == RECORDS
 
 
-@pytest.mark.parametrize("tier", ["yes", "no"])
-def test_a_primary_mends_what_could_not_be_recovered(server, tier):
+def test_a_primary_mends_what_could_not_be_recovered(server):
     """A replica that died before its snapshot stood, and then was started without its primary.
 
     Its RDB is the one that its primary sent.
     """
     primary = server(LOGGED)
-    replica = server({**LOGGED, "repl-diskless-load": "disabled",
-                      "flash.replica-tier-enabled": tier})
+    replica = server({**LOGGED, "repl-diskless-load": "disabled"})
     for number in range(200):
         primary.call("FLASH.HSET", f"h{number}", "f", "x" * 200)
     replica.replicate_from(primary)
@@ -183,11 +181,34 @@ def test_a_primary_mends_what_could_not_be_recovered(server, tier):
     assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
     assert len(list(replica.dir.glob("flash.wal*"))) == 2, "the old log is kept"
     wait_until(lambda: replica.info("flash")["flash_wal_base"] == "ok", 30, "a snapshot")
-    primary.call("FLASH.HSET", "h2", "f", "z")
-    replica.wait_for_offset_of(primary)
-    wait_until(lambda: replica.info("flash")["flash_wal_durable_lsn"]
-               == replica.info("flash")["flash_wal_appended_lsn"], 30, "the log's thread")
+    primary.call("FLASH.HSET", "h2", "f", "in the log")
+    wait_until(lambda: b"in the log" in (replica.dir / "flash.wal").read_bytes(), 30,
+               "the log's thread")
     replica.kill()
     replica.start()
-    assert replica.call("FLASH.HGET", "h2", "f") == b"z"
+    assert replica.call("FLASH.HGET", "h2", "f") == b"in the log"
     assert replica.call("DEBUG", "DIGEST") == primary.call("DEBUG", "DIGEST")
+
+
+def test_a_failover_mends_it_without_a_full_synchronisation(server):
+    """The log was lost, but its RDB had all: the old primary follows the new one by PSYNC."""
+    nodes = [server({**LOGGED, "save": "3600 1", "repl-backlog-size": "16mb"}) for _ in range(2)]
+    old, new = nodes
+    for number in range(50):
+        old.call("FLASH.HSET", f"h{number}", "f", "x" * 200)
+    new.replicate_from(old)
+    new.wait_for_offset_of(old)
+    old.stop()
+    assert new.info("replication")["master_link_status"] == "down"
+    (old.dir / "flash.wal").unlink()
+    old.start()
+    assert old.call("FLASH.DEBUG.STATE") == b"error"
+    wait_until(lambda: new.info("replication")["master_link_status"] == "up", 30, "the link")
+    old.call("FAILOVER", "TO", new.host, new.port)
+    wait_until(lambda: old.info("replication").get("master_link_status") == "up", 30, "the link")
+    assert new.info("stats")["sync_full"] == 0
+    new.call("FLASH.HSET", "h1", "f", "y")
+    old.wait_for_offset_of(new)
+    assert old.call("FLASH.DEBUG.STATE") == b"ready"
+    assert old.call("FLASH.HGET", "h1", "f") == b"y"
+    assert old.call("DEBUG", "DIGEST") == new.call("DEBUG", "DIGEST")
