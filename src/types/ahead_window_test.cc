@@ -1,3 +1,6 @@
+// Tests of the window of keys that go out together: its order, its names, its bounds.
+//
+// Knows no server and no type: values are addresses of anything. Thread: one.
 #include "types/ahead_window.h"
 
 #include <gtest/gtest.h>

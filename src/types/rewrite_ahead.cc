@@ -153,13 +153,14 @@ class RewriteAhead {
   bool ended_ = false;           // Nothing more is to be found here, or it does not pay.
 };
 
-// raw new: of this process, which ends with the rewrite.
+/// Of this process, which ends with the rewrite.
 constinit RewriteAhead* ahead = nullptr;
 
 }  // namespace
 
 bool WrittenAhead(ValkeyModuleIO* io, ValkeyModuleString* key, BlockId id) {
   if (id == kNoBlock || !InForkedChild() || !server::Engine::IsOpen()) return false;
+  // raw new: lives until the child exits.
   if (ahead == nullptr) ahead = new RewriteAhead;
   return ahead->Written(io, key, id);
 }

@@ -1,3 +1,6 @@
+// Tests of what is known of migrations under way: found by slot, ended, superseded.
+//
+// Knows no server: events are told by hand. Thread: one.
 #include "types/slot_exports.h"
 
 #include <gtest/gtest.h>
