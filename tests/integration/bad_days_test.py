@@ -270,6 +270,26 @@ def test_a_read_that_hangs_is_given_up(server, disk):
     assert node.info("flash")["flash_read_timeouts"] >= 1
 
 
+def test_a_rewrite_whose_reads_hang_fails(server, disk):
+    """The child has many reads under way when the device stops answering."""
+    place = disk(128)
+    node = server({"flash.path": place.path / "flash.tier", "flash.capacity-bytes": "64mb",
+                   "flash.io-timeout-ms": "300", "aof-use-rdb-preamble": "no"})
+    put(node, range(100))
+    demote(node, range(100))
+    throttle = disks.Throttle(node.pid, place.device_number())
+    try:
+        throttle.reads_per_second(1)
+        node.client.bgrewriteaof()
+        wait_until(lambda: not node.info("persistence")["aof_rewrite_in_progress"], 30, "its end")
+        throttle.reads_per_second(0)
+    finally:
+        throttle.close()
+    assert node.info("persistence")["aof_last_bgrewrite_status"] == "err"
+    assert "while saving (no answer from the device)" in node.log()
+    node.rewrite_aof()
+
+
 def test_a_transaction_does_not_wait_to_demote_what_waits_for_the_disk(server, disk):
     place = disk(128)
     node = server({"flash.path": place.path / "flash.tier", "flash.capacity-bytes": "64mb"})
