@@ -86,7 +86,9 @@ def digests_agree(nodes, primary):
 
 
 def test_sentinel_replaces_a_primary_that_died(server, tmp_path):
-    nodes = [server({**TIER, **LOGGED}) for _ in range(3)]
+    """One of the three has a tier while it is a replica; in the cluster below, all have."""
+    nodes = [server({**TIER, **LOGGED, "flash.replica-tier-enabled": tier})
+             for tier in ("no", "yes", "no")]
     for node in nodes[1:]:
         node.replicate_from(nodes[0])
     sentinel = Sentinel(tmp_path / "sentinel", nodes[0])
