@@ -208,7 +208,7 @@ class BlockPool {
 
   /// The bytes of a block in a forked child: hot from the child's memory, cold through `source`.
   /// Errors: kCorrupt, kIo. Fork-safe: meant for the child.
-  [[nodiscard]] virtual Result<void> CopyInChild(BlockId id, store::ChildSource& source,
+  [[nodiscard]] virtual Result<void> CopyInChild(BlockId id, store::SnapshotSource& source,
                                                  std::vector<std::byte>* into) const = 0;
 
   /// The bytes of many blocks, hot or cold, past the cache: `visit` runs once for each with its
@@ -216,7 +216,7 @@ class BlockPool {
   /// Errors, to `visit`: kCorrupt, kIo, kTimeout. Fork-safe: meant for the child; also for the
   /// server itself, since nothing moves meanwhile: the visitor must not call the pool.
   using VisitBytes = std::function<void(size_t index, Result<Bytes> bytes)>;
-  virtual void CopyMany(std::span<const BlockId> ids, store::ChildSource& source,
+  virtual void CopyMany(std::span<const BlockId> ids, store::SnapshotSource& source,
                         const VisitBytes& visit) const = 0;
 
   /// Behind the highest id that was ever given out.

@@ -357,7 +357,7 @@ TEST_F(BlockPoolTest, OwnerStaysThroughEveryWayOfReading) {
   std::vector<std::byte> copy;
   ASSERT_TRUE(pool->CopyNow(*id, WaitCause::kOther, &copy));
   EXPECT_TRUE(Holds(copy, 7));
-  class NoSource final : public store::ChildSource {
+  class NoSource final : public store::SnapshotSource {
     Result<void> ReadAt(uint64_t /*offset*/, MutableBytes /*into*/) override { return Code::kIo; }
   } source;
   ASSERT_TRUE(pool->CopyInChild(*id, source, &copy));
@@ -390,7 +390,7 @@ TEST_F(BlockPoolTest, DemandedDemotionFlushesOnce) {
 }
 
 TEST_F(BlockPoolTest, CopyInChildSeesHotAndCold) {
-  class NoSource final : public store::ChildSource {
+  class NoSource final : public store::SnapshotSource {
     Result<void> ReadAt(uint64_t /*offset*/, MutableBytes /*into*/) override { return Code::kIo; }
   } source;
   const BlockId hot = Create(1);
@@ -407,7 +407,7 @@ TEST_F(BlockPoolTest, CopyInChildSeesHotAndCold) {
 }
 
 TEST_F(BlockPoolTest, CopyManyVisitsEachOnce) {
-  class NoSource final : public store::ChildSource {
+  class NoSource final : public store::SnapshotSource {
     Result<void> ReadAt(uint64_t /*offset*/, MutableBytes /*into*/) override { return Code::kIo; }
   } source;
   std::vector<BlockId> ids;

@@ -149,7 +149,7 @@ Result<void> TieredPool::ReadDetached(BlockId id, DetachedDone done) {
   return promoter_.ReadDetached(id, std::move(done));
 }
 
-Result<void> TieredPool::CopyInChild(BlockId id, store::ChildSource& source,
+Result<void> TieredPool::CopyInChild(BlockId id, store::SnapshotSource& source,
                                      std::vector<std::byte>* into) const {
   if (table_.StateOf(id) != BlockState::kCold) {
     const Bytes bytes = Read(id);
@@ -164,7 +164,7 @@ Result<void> TieredPool::CopyInChild(BlockId id, store::ChildSource& source,
   return {};
 }
 
-void TieredPool::CopyMany(std::span<const BlockId> ids, store::ChildSource& source,
+void TieredPool::CopyMany(std::span<const BlockId> ids, store::SnapshotSource& source,
                           const VisitBytes& visit) const {
   std::vector<store::RecordRef> cold;
   std::vector<size_t> index_of;

@@ -75,9 +75,9 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] Result<void> CopyNow(BlockId id, WaitCause cause,
                                      std::vector<std::byte>* into) override;
   [[nodiscard]] Result<void> CopyNow(std::span<const BlockCopy> copies, WaitCause cause) override;
-  [[nodiscard]] Result<void> CopyInChild(BlockId id, store::ChildSource& source,
+  [[nodiscard]] Result<void> CopyInChild(BlockId id, store::SnapshotSource& source,
                                          std::vector<std::byte>* into) const override;
-  void CopyMany(std::span<const BlockId> ids, store::ChildSource& source,
+  void CopyMany(std::span<const BlockId> ids, store::SnapshotSource& source,
                 const VisitBytes& visit) const override;
   [[nodiscard]] BlockId block_ids_end() const override { return table_.end(); }
   void ForEachColdSingle(uint64_t offset_begin, uint64_t offset_end,

@@ -119,20 +119,20 @@ class Reader {
   }
 
   const BulkOptions& options_;
-  ChildSource& source_;
+  SnapshotSource& source_;
   std::vector<BulkItem>& items_;
   const RecordStore::VisitRecord& visit_;
   size_t next_ = 0;  // The first item that is in no batch yet.
   std::array<Batch, 2> batches_;
   std::array<PageMemory, 2> memory_;
   PageMemory alone_;
-  std::vector<ChildSource::Range> ranges_;
+  std::vector<SnapshotSource::Range> ranges_;
   std::vector<std::byte> unpacked_;
 };
 
 }  // namespace
 
-void ChildSource::Start(std::span<const Range> ranges) {
+void SnapshotSource::Start(std::span<const Range> ranges) {
   Result<void> outcome;
   for (const Range& range : ranges) {
     if (Result<void> read = ReadAt(range.offset, range.into); !read) outcome = read;
@@ -140,7 +140,7 @@ void ChildSource::Start(std::span<const Range> ranges) {
   outcomes_.push_back(std::move(outcome));
 }
 
-Result<void> ChildSource::Finish() {
+Result<void> SnapshotSource::Finish() {
   FLASH_CHECK(!outcomes_.empty());
   Result<void> outcome = std::move(outcomes_.front());
   outcomes_.pop_front();

@@ -19,7 +19,7 @@ struct BulkItem {
 
 struct BulkOptions {
   uint32_t alignment = 0;
-  ChildSource* source = nullptr;
+  SnapshotSource* source = nullptr;
   uint32_t run_bytes_max = 1u << 20;    ///< One read, unless a single record needs more.
   uint32_t gap_bytes_max = 32u << 10;   ///< Read over rather than left out.
   uint32_t batch_bytes_max = 4u << 20;  ///< Reads under way together.

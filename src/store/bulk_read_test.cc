@@ -14,7 +14,7 @@ namespace flash::store {
 namespace {
 
 /// Counts reads, and fails those that touch a range.
-class WatchedSource final : public ChildSource {
+class WatchedSource final : public SnapshotSource {
  public:
   explicit WatchedSource(std::shared_ptr<io::MemoryFile> file) : file_(std::move(file)) {}
   [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into) override {

@@ -57,9 +57,9 @@ struct ReadBuffer {
   uint32_t payload_bytes = 0;
 };
 
-/// How a forked child reads the file, and the server itself while it saves: without the parent's
+/// How a snapshot reads the file, in a forked child or in the server itself: without the backend's
 /// rings and threads, into buffers of the caller's.
-class ChildSource {
+class SnapshotSource {
  public:
   /// A range of the file and the memory it is read to; aligned in address, offset and length.
   struct Range {
@@ -67,7 +67,7 @@ class ChildSource {
     MutableBytes into;
   };
 
-  virtual ~ChildSource() = default;
+  virtual ~SnapshotSource() = default;
   /// Fills `into` (aligned in address and length) from `offset` (aligned). Errors: kIo, kTimeout.
   [[nodiscard]] virtual Result<void> ReadAt(uint64_t offset, MutableBytes into) = 0;
 
@@ -207,7 +207,7 @@ class RecordStore {
   /// Touches no thread, ring or lock. The places must be those of the fork. Errors: kCorrupt, kIo.
   /// Fork-safe: meant for the child.
   [[nodiscard]] virtual Result<ReadBuffer> ReadInChild(BlockId id, Place place,
-                                                       ChildSource& source) const = 0;
+                                                       SnapshotSource& source) const = 0;
 
   /// Reads many records likewise, in the order in which they lie: neighbours by one read, several
   /// reads at once, the next while the last ones are visited, in at most 10 MiB of buffers. Calls
@@ -215,7 +215,7 @@ class RecordStore {
   /// Errors, to `visit`: as ReadInChild, and kTimeout. Also in the parent, as long as nothing else
   /// of the store is called meanwhile.
   using VisitRecord = std::function<void(size_t index, Result<Bytes> payload)>;
-  virtual void ReadManyInChild(std::span<const RecordRef> records, ChildSource& source,
+  virtual void ReadManyInChild(std::span<const RecordRef> records, SnapshotSource& source,
                                const VisitRecord& visit) const = 0;
 
   /// Would a put of `bytes` more be accepted sooner or later without anything being freed?

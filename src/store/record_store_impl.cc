@@ -443,7 +443,7 @@ void RecordStoreImpl::FinishRead(ReadRequest& request) {
 }
 
 Result<ReadBuffer> RecordStoreImpl::ReadInChild(BlockId id, Place place,
-                                                ChildSource& source) const {
+                                                SnapshotSource& source) const {
   if (const WriteBuffer* buffer = writer_.Find(place)) return ReadFromMemory(id, place, *buffer);
   const Extent extent = ExtentOf(place, alignment_);
   const MutableBytes into = child_scratch_.bytes().first(extent.bytes);
@@ -457,7 +457,7 @@ Result<ReadBuffer> RecordStoreImpl::ReadInChild(BlockId id, Place place,
                       options_.read_prefix_bytes);
 }
 
-void RecordStoreImpl::ReadManyInChild(std::span<const RecordRef> records, ChildSource& source,
+void RecordStoreImpl::ReadManyInChild(std::span<const RecordRef> records, SnapshotSource& source,
                                       const VisitRecord& visit) const {
   std::vector<BulkItem> on_flash;
   on_flash.reserve(records.size());

@@ -37,8 +37,8 @@ class RecordStoreImpl final : public RecordStore {
   void Freeze() override;
   void Thaw() override;
   [[nodiscard]] Result<ReadBuffer> ReadInChild(BlockId id, Place place,
-                                               ChildSource& source) const override;
-  void ReadManyInChild(std::span<const RecordRef> records, ChildSource& source,
+                                               SnapshotSource& source) const override;
+  void ReadManyInChild(std::span<const RecordRef> records, SnapshotSource& source,
                        const VisitRecord& visit) const override;
   [[nodiscard]] bool HasRoomFor(uint64_t bytes) const override;
   [[nodiscard]] uint64_t live_bytes() const override { return table_.totals().live * kUnitBytes; }

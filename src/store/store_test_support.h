@@ -160,7 +160,7 @@ struct CheckedRead : ReadRequest {
 };
 
 /// A forked child's way to the file, over a disk in memory.
-class MemorySource final : public ChildSource {
+class MemorySource final : public SnapshotSource {
  public:
   explicit MemorySource(std::shared_ptr<io::MemoryFile> file) : file_(std::move(file)) {}
   [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into) override {

@@ -76,14 +76,14 @@ Result<void> SaveSource::ReadAt(uint64_t offset, MutableBytes into) {
 }
 
 void SaveSource::Start(std::span<const Range> ranges) {
-  if (batches_ == nullptr) return ChildSource::Start(ranges);
+  if (batches_ == nullptr) return SnapshotSource::Start(ranges);
   ranges_.clear();
   for (const Range& range : ranges) ranges_.push_back({range.offset, range.into});
   batches_->Start(ranges_);
 }
 
 Result<void> SaveSource::Finish() {
-  return batches_ == nullptr ? ChildSource::Finish() : batches_->Finish();
+  return batches_ == nullptr ? SnapshotSource::Finish() : batches_->Finish();
 }
 
 }  // namespace flash::types

@@ -13,7 +13,7 @@
 
 namespace flash::types {
 
-class SaveSource final : public store::ChildSource {
+class SaveSource final : public store::SnapshotSource {
  public:
   /// That of this process, made when first asked for. Null: the server got no device, and reads
   /// through the pool instead.

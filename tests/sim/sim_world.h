@@ -63,7 +63,7 @@ struct Geometry {
 };
 
 /// Reads the file as a forked child would.
-class FileSource final : public store::ChildSource {
+class FileSource final : public store::SnapshotSource {
  public:
   explicit FileSource(const io::MemoryFile* file) : file_(*file) {}
   [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into) override {

@@ -115,14 +115,14 @@ store::Place FakeRecordStore::PlaceOf(BlockId id) const {
 }
 
 Result<store::ReadBuffer> FakeRecordStore::ReadInChild(BlockId id, store::Place place,
-                                                       store::ChildSource& /*source*/) const {
+                                                       store::SnapshotSource& /*source*/) const {
   const auto found = records_.find(place.bits());
   if (found == records_.end() || found->second.id != id) return Code::kCorrupt;
   return BufferOf(found->second.bytes);
 }
 
 void FakeRecordStore::ReadManyInChild(std::span<const store::RecordRef> records,
-                                      store::ChildSource& /*source*/,
+                                      store::SnapshotSource& /*source*/,
                                       const VisitRecord& visit) const {
   for (size_t i = 0; i < records.size(); ++i) {
     const auto found = records_.find(records[i].place.bits());

@@ -60,8 +60,8 @@ class FakeRecordStore final : public store::RecordStore {
   void Freeze() override { ++frozen; }
   void Thaw() override { --frozen; }
   [[nodiscard]] Result<store::ReadBuffer> ReadInChild(BlockId id, store::Place place,
-                                                      store::ChildSource& source) const override;
-  void ReadManyInChild(std::span<const store::RecordRef> records, store::ChildSource& source,
+                                                      store::SnapshotSource& source) const override;
+  void ReadManyInChild(std::span<const store::RecordRef> records, store::SnapshotSource& source,
                        const VisitRecord& visit) const override;
   [[nodiscard]] bool HasRoomFor(uint64_t bytes) const override {
     return live_bytes_ + bytes <= room_bytes_max;
