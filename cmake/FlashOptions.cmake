@@ -13,6 +13,7 @@ option(FLASH_FUZZERS "Build the fuzzers of tests/fuzz (clang only)" OFF)
 option(FLASH_UNIT_TESTS "Build the unit tests and the simulator" ON)
 option(FLASH_BENCHMARKS "Build the benchmarks of bench/" OFF)
 option(FLASH_COVERAGE "Instrument for coverage" OFF)
+option(FLASH_PRECOMPILED_HEADERS "Read the standard headers once per build" OFF)
 option(FLASH_WERROR "Treat warnings as errors" ON)
 set(FLASH_VALKEYMODULE_DIR "${PROJECT_SOURCE_DIR}/third_party/valkey" CACHE PATH
     "Folder that holds valkeymodule.h of valkey 9.1 or newer (scripts/setup fetches one)")

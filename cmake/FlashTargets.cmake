@@ -9,6 +9,20 @@ function(flash_sources variable folder)
   set(${variable} "${found}" PARENT_SCOPE)
 endfunction()
 
+# flash_headers(): the standard headers that most files read, read once per build. Only for builds
+# that check something else (presets): in the others each file shows that it names what it needs.
+function(flash_headers)
+  if(NOT FLASH_PRECOMPILED_HEADERS)
+    return()
+  endif()
+  file(WRITE "${PROJECT_BINARY_DIR}/headers.cc" "")
+  add_library(flash_headers OBJECT "${PROJECT_BINARY_DIR}/headers.cc")
+  target_link_libraries(flash_headers PRIVATE flash_flags Threads::Threads)
+  target_precompile_headers(flash_headers PRIVATE <algorithm> <array> <chrono> <cstdint> <cstring>
+    <deque> <functional> <map> <memory> <optional> <span> <string> <string_view> <unordered_map>
+    <utility> <vector>)
+endfunction()
+
 # flash_layer(<name> [USES <layer>...] [NEEDS <dependency>...]): library flash_<name> of src/<name>.
 function(flash_layer name)
   cmake_parse_arguments(ARG "" "" "USES;NEEDS" ${ARGN})
@@ -28,6 +42,9 @@ function(flash_layer name)
   foreach(dependency IN LISTS ARG_NEEDS)
     target_link_libraries(flash_${name} ${kind} flash_dep_${dependency})
   endforeach()
+  if(sources AND FLASH_PRECOMPILED_HEADERS)
+    target_precompile_headers(flash_${name} REUSE_FROM flash_headers)
+  endif()
   set_property(GLOBAL APPEND PROPERTY FLASH_LAYERS ${name})
 endfunction()
 
