@@ -36,7 +36,6 @@ Result<std::unique_ptr<ChildFile>> ChildFile::Open(const FlashFile& file) {
       mmap(nullptr, kBounceBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Error{Code::kIo, "the saving child has no memory for reads"};
   child->bounce_.reset(static_cast<std::byte*>(memory));
-  child->data_offset_ = file.data_offset();
   child->alignment_ = file.alignment();
   return child;
 }
@@ -69,14 +68,14 @@ Result<void> ChildFile::ReadAligned(uint64_t file_offset, MutableBytes into) con
 Result<void> ChildFile::ReadAt(uint64_t offset, MutableBytes into) {
   const uint64_t mask = alignment_ - 1;
   if (((offset | into.size() | reinterpret_cast<uintptr_t>(into.data())) & mask) == 0) {
-    return ReadAligned(data_offset_ + offset, into);
+    return ReadAligned(offset, into);
   }
   for (size_t done = 0; done < into.size();) {
     const uint64_t start = base::AlignDown(offset + done, alignment_);
     const size_t skip = offset + done - start;
     const size_t piece = std::min(into.size() - done, kBounceBytes - skip);
     const size_t whole = base::AlignUp(skip + piece, alignment_);
-    if (auto read = ReadAligned(data_offset_ + start, {bounce_.get(), whole}); !read) return read;
+    if (auto read = ReadAligned(start, {bounce_.get(), whole}); !read) return read;
     std::memcpy(into.data() + done, bounce_.get() + skip, piece);
     done += piece;
   }

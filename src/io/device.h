@@ -41,7 +41,6 @@ struct Completion {
 /// An open file as a device sees it; whoever opened it keeps it open.
 struct Target {
   int fd = -1;
-  uint64_t data_offset = 0;   // Where byte 0 of the transfers lies in the file.
   uint32_t alignment = 4096;  // Of transfers in offset, length and memory.
 };
 

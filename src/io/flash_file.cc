@@ -107,8 +107,6 @@ std::string OpenFailure(int error) {
 
 }  // namespace
 
-uint64_t FlashFile::data_offset() const { return kSuperblockBytes; }
-
 Error FlashFile::Fail(Code code, const std::string& why) const {
   return {code, "flash file " + path_ + ": " + why};
 }
@@ -160,7 +158,7 @@ Result<FlashFile::Checked> FlashFile::Check(const Options& options) {
     return file.Fail(Code::kIo, std::strerror(errno));
   }
   const uint64_t allocated = static_cast<uint64_t>(status.st_blocks) * 512;
-  auto room = file.CheckRoom(kSuperblockBytes + file.capacity_bytes_, allocated, system);
+  auto room = file.CheckRoom(file.capacity_bytes_, allocated, system);
   if (!room) checked.no_room = room.error().message;
   return checked;
 }
@@ -176,7 +174,7 @@ Result<void> FlashFile::CheckFolder(Checked* checked) const {
   if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
     return Fail(Code::kInvalid, OpenFailure(errno));
   }
-  auto room = CheckRoom(kSuperblockBytes + capacity_bytes_, 0, system);
+  auto room = CheckRoom(capacity_bytes_, 0, system);
   if (!room) checked->no_room = room.error().message;
   return {};
 }
@@ -245,6 +243,7 @@ Result<bool> FlashFile::Identify() {
   switch (found.kind) {
     case SuperblockKind::kOurs:
       id_ = found.superblock.id;
+      current_found_ = found.current;
       capacity_found_ = found.superblock.capacity_bytes;
       hash_seed_ = hash_seed_found_ = found.superblock.hash_seed;
       return false;
@@ -280,7 +279,7 @@ Result<void> FlashFile::DrawNumbers(bool is_new) {
 }
 
 Result<void> FlashFile::Resize() {
-  const uint64_t wanted = kSuperblockBytes + capacity_bytes_;
+  const uint64_t wanted = capacity_bytes_;
   struct stat before {};
   if (fstat(fd_, &before) != 0) return Fail(Code::kIo, std::strerror(errno));
   if (static_cast<uint64_t>(before.st_size) > wanted &&
@@ -294,7 +293,9 @@ Result<void> FlashFile::Resize() {
     return reserved.error();
   }
   // The superblock follows the size: a crash in between leaves an empty file or an older capacity.
-  if (capacity_found_ == capacity_bytes_ && hash_seed_found_ == hash_seed_) return {};
+  if (current_found_ && capacity_found_ == capacity_bytes_ && hash_seed_found_ == hash_seed_) {
+    return {};
+  }
   return WriteSuperblock();
 }
 

@@ -32,10 +32,10 @@ class FlashFile {
     bool direct = true;           // False: never O_DIRECT (tests, measurements).
   };
 
-  /// Opens or creates the file, takes its lock, and makes it hold `capacity_bytes` behind the
-  /// superblock. Errors: kLocked (another process has it), kForeign (not ours, damaged, or newer),
-  /// kNoSpace (does not fit the disk or a limit; a file that was ours keeps its size), kInvalid
-  /// (path or folder), kIo.
+  /// Opens or creates the file, takes its lock, and makes it `capacity_bytes` long, the
+  /// superblock's kSuperblockBytes among them. Errors: kLocked (another process has it), kForeign
+  /// (not ours, damaged, or newer), kNoSpace (does not fit the disk or a limit; a file that was
+  /// ours keeps its size), kInvalid (path or folder), kIo.
   [[nodiscard]] static Result<std::unique_ptr<FlashFile>> Open(const Options& options);
 
   /// What Check found.
@@ -60,14 +60,12 @@ class FlashFile {
   /// Keeps another one for the next opens. Errors: kIo, with a message; then this one counts until
   /// the end of the process only. Thread: main.
   [[nodiscard]] Result<void> KeepHashSeed(uint64_t seed);
-  /// Where byte 0 of the tier lies in the file.
-  [[nodiscard]] uint64_t data_offset() const;
   [[nodiscard]] uint64_t capacity_bytes() const { return capacity_bytes_; }
   /// What transfers must be aligned to, in offset, length and memory: 512 to 4096.
   [[nodiscard]] uint32_t alignment() const { return alignment_; }
   /// Whether transfers pass by the page cache.
   [[nodiscard]] bool direct() const { return direct_; }
-  [[nodiscard]] Target target() const { return {fd_, data_offset(), alignment_}; }
+  [[nodiscard]] Target target() const { return {fd_, alignment_}; }
   [[nodiscard]] bool created() const { return created_; }
   /// What an operator should know: file system kind, no O_DIRECT, space not reserved. One line
   /// each.
@@ -105,6 +103,7 @@ class FlashFile {
   // What the superblock said before; differing makes it to be written.
   uint64_t capacity_found_ = 0;
   uint64_t hash_seed_found_ = 0;
+  bool current_found_ = false;
   uint32_t alignment_ = 4096;
   bool direct_ = false;
   bool created_ = false;
@@ -137,7 +136,6 @@ class ChildFile {
   };
 
   int fd_ = -1;
-  uint64_t data_offset_ = 0;
   uint32_t alignment_ = 4096;
   std::unique_ptr<std::byte[], Unmap> bounce_;
 };

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kMagic = "VKFLASHT";
 constexpr uint32_t kNewestVersion = kTierFormatVersion + FLASH_FORMAT_AHEAD;
 constexpr size_t kVersionAt = 8;
-constexpr size_t kDataOffsetAt = 12;
+constexpr size_t kDataOffsetAt = 12;  // Of version 1: always kSuperblockBytes.
 constexpr size_t kIdAt = 16;
 constexpr size_t kCapacityAt = 32;
 constexpr size_t kHashSeedAt = 40;
@@ -27,7 +27,6 @@ std::array<std::byte, kSuperblockBytes> EncodeSuperblock(const Superblock& super
   std::array<std::byte, kSuperblockBytes> bytes{};
   std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
   base::StoreLe<uint32_t>(&bytes[kVersionAt], kNewestVersion);
-  base::StoreLe<uint32_t>(&bytes[kDataOffsetAt], kSuperblockBytes);
   std::copy(superblock.id.begin(), superblock.id.end(), &bytes[kIdAt]);
   base::StoreLe<uint64_t>(&bytes[kCapacityAt], superblock.capacity_bytes);
   base::StoreLe<uint64_t>(&bytes[kHashSeedAt], superblock.hash_seed);
@@ -46,11 +45,13 @@ SuperblockFound DecodeSuperblock(Bytes bytes) {
     return found;
   }
   found.kind = SuperblockKind::kDamaged;
-  if (found.version < kTierFormatVersion || bytes.size() < kSuperblockBytes) return found;
+  if (found.version == 0 || bytes.size() < kSuperblockBytes) return found;
   const uint64_t sum = base::Checksum(bytes.first(kChecksumAt), kChecksumSeed);
   if (base::LoadLe<uint64_t>(&bytes[kChecksumAt]) != sum) return found;
-  if (base::LoadLe<uint32_t>(&bytes[kDataOffsetAt]) != kSuperblockBytes) return found;
+  const uint32_t data_offset = found.version == 1 ? kSuperblockBytes : 0;
+  if (base::LoadLe<uint32_t>(&bytes[kDataOffsetAt]) != data_offset) return found;
   found.kind = SuperblockKind::kOurs;
+  found.current = found.version == kNewestVersion;
   std::copy_n(&bytes[kIdAt], found.superblock.id.size(), found.superblock.id.begin());
   found.superblock.capacity_bytes = base::LoadLe<uint64_t>(&bytes[kCapacityAt]);
   found.superblock.hash_seed = base::LoadLe<uint64_t>(&bytes[kHashSeedAt]);

@@ -13,7 +13,7 @@
 namespace flash::io {
 
 inline constexpr size_t kSuperblockBytes = 4096;
-inline constexpr uint32_t kTierFormatVersion = 1;
+inline constexpr uint32_t kTierFormatVersion = 2;
 
 struct Superblock {
   FileId id{};
@@ -25,7 +25,8 @@ enum class SuperblockKind : uint8_t { kOurs, kNewer, kDamaged, kForeign };
 
 struct SuperblockFound {
   SuperblockKind kind = SuperblockKind::kForeign;
-  uint32_t version = 0;  // kNewer: the number the file carries.
+  uint32_t version = 0;  // The number the file carries.
+  bool current = false;  // kOurs: not one of an earlier version.
   Superblock superblock;
 };
 

@@ -10,11 +10,7 @@ namespace flash::io {
 
 ThreadsDevice::ThreadsDevice(const Target& file, const Options& options,
                              std::shared_ptr<TransferThreads> threads)
-    : options_(options),
-      threads_(std::move(threads)),
-      fd_(file.fd),
-      data_offset_(file.data_offset),
-      alignment_(file.alignment) {}
+    : options_(options), threads_(std::move(threads)), fd_(file.fd), alignment_(file.alignment) {}
 
 ThreadsDevice::~ThreadsDevice() {
   inflight_ -= queued_.size();
@@ -27,10 +23,8 @@ ThreadsDevice::~ThreadsDevice() {
 
 bool ThreadsDevice::Submit(const Request& request) {
   if (inflight_ >= options_.entries) return false;
-  queued_.push_back({.request = request,
-                     .fd = fd_,
-                     .file_offset = data_offset_ + request.offset,
-                     .mailbox = mailbox_});
+  queued_.push_back(
+      {.request = request, .fd = fd_, .file_offset = request.offset, .mailbox = mailbox_});
   ++inflight_;
   return true;
 }

@@ -44,7 +44,6 @@ class ThreadsDevice final : public Device {
   std::vector<TransferThreads::Transfer> queued_;  // Until Flush.
   size_t inflight_ = 0;
   int fd_;
-  uint64_t data_offset_;
   uint32_t alignment_;
 };
 

@@ -103,11 +103,7 @@ std::vector<std::string> UringNotes::lines() const {
 
 UringDevice::UringDevice(const Target& file, const Options& options,
                          std::shared_ptr<UringNotes> notes)
-    : options_(options),
-      notes_(std::move(notes)),
-      fd_(file.fd),
-      data_offset_(file.data_offset),
-      alignment_(file.alignment) {}
+    : options_(options), notes_(std::move(notes)), fd_(file.fd), alignment_(file.alignment) {}
 
 Result<std::unique_ptr<UringDevice>> UringDevice::Open(const Target& file, const Options& options,
                                                        std::shared_ptr<UringNotes> notes) {
@@ -194,7 +190,7 @@ bool UringDevice::Submit(const Request& request) {
   if (inflight_ >= options_.entries) return false;
   io_uring_sqe* entry = NextEntry();
   if (entry == nullptr) return false;
-  const uint64_t offset = data_offset_ + request.offset;
+  const uint64_t offset = request.offset;
   const bool lent = !lent_.empty() && request.data >= lent_.data() &&
                     request.data + request.bytes <= lent_.data() + lent_.size();
   const int fd = file_registered_ ? 0 : fd_;

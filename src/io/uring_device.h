@@ -81,7 +81,6 @@ class UringDevice final : public Device {
   bool ring_open_ = false;
   bool deferred_ = false;  // Completions are finished in Reap.
   int fd_;
-  uint64_t data_offset_;
   uint32_t alignment_;
   bool file_registered_ = false;
   MutableBytes lent_;  // Registered with the kernel; else empty.

@@ -139,7 +139,7 @@ void LogFile::ChooseTransfer() {
 }
 
 Result<std::unique_ptr<io::Device>> LogFile::MakeDevice() {
-  const io::Target target = {.fd = fd_, .data_offset = 0, .alignment = kPageBytes};
+  const io::Target target = {.fd = fd_, .alignment = kPageBytes};
   auto device = options_.make_device ? options_.make_device(target) : MakeRing(target);
   if (!device || !options_.wrap_device) return device;
   return options_.wrap_device(std::move(device).Take());
