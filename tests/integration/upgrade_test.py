@@ -191,7 +191,7 @@ def test_a_file_of_a_newer_module_is_refused_by_number_and_kept(server, name, en
 
 # Two that differ from this version in what they write: the numbers of values and of what stands
 # before the keys, or those of the tier file and the log. cmake/FlashTargets.cmake makes them.
-NEXT = {"values": "encoding 3", "files": "format version 2"}
+NEXT = {"values": "encoding 3", "files": "format version 3"}
 
 
 def next_library(kind):
