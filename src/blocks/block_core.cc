@@ -208,10 +208,8 @@ void BlockCore::StartPut(BlockId id, uint32_t ticket, bool by_policy) {
 }
 
 Queue BlockCore::DropTicket(BlockId id) {
-  const auto put = puts_.find(id);
-  FLASH_CHECK(put != puts_.end());
-  const Queue from = put->second.from;
-  puts_.erase(put);
+  const Queue from = puts_.At(id).from;
+  puts_.Erase(id);
   return from;
 }
 
@@ -220,15 +218,15 @@ bool BlockCore::Stored(BlockId id, uint32_t ticket, store::Place place) {
   // The state tells an orphan whose block was written to or freed; the ticket, one whose block is
   // being put again.
   if (!Next(table_.StateOf(id), event)) return false;
-  const auto put = puts_.find(id);
-  if (put != puts_.end() && put->second.ticket != ticket) return false;
+  const Put* const put = puts_.Find(id);
+  if (put != nullptr && put->ticket != ticket) return false;
 
   HotBlock* hot = table_.HotOf(id);
   Uncount(id);
   fifo_.Remove(id);  // It is in none: blocks leave their queue when their put starts.
   const BlockState after = table_.Apply(id, event);
-  const bool by_policy = put != puts_.end() && put->second.by_policy;
-  const Queue from = put != puts_.end() ? DropTicket(id) : Queue::kSmall;
+  const bool by_policy = put != nullptr && put->by_policy;
+  const Queue from = put != nullptr ? DropTicket(id) : Queue::kSmall;
   demotions_ += by_policy ? 1 : 0;
   if (after == BlockState::kCold) {
     TurnCold(id, hot, place);
@@ -243,7 +241,7 @@ bool BlockCore::Stored(BlockId id, uint32_t ticket, store::Place place) {
 
 bool BlockCore::PutFailed(BlockId id, uint32_t ticket) {
   if (!Next(table_.StateOf(id), BlockEvent::kPutFailed)) return false;
-  if (puts_.at(id).ticket != ticket) return false;
+  if (puts_.At(id).ticket != ticket) return false;
   Uncount(id);
   table_.Apply(id, BlockEvent::kPutFailed);
   fifo_.Return(id, DropTicket(id));
@@ -329,17 +327,16 @@ void BlockCore::AddReference(BlockId id) {
 }
 
 void BlockCore::DropReference(BlockId id) {
-  const auto hold = holds_.find(id);
-  FLASH_CHECK(hold != holds_.end());
-  if (--hold->second.references > 0) return;
-  FLASH_CHECK(hold->second.pins == 0);
-  holds_.erase(hold);
+  Hold& hold = holds_.At(id);
+  if (--hold.references > 0) return;
+  FLASH_CHECK(hold.pins == 0);
+  holds_.Erase(id);
   table_.Set(id, Flag::kHeld, false);
   if (table_.StateOf(id) == BlockState::kFree) table_.Recycle(id);
 }
 
 bool BlockCore::IsPinned(BlockId id) const {
-  return table_.Has(id, Flag::kHeld) && holds_.at(id).pins > 0;
+  return table_.Has(id, Flag::kHeld) && holds_.At(id).pins > 0;
 }
 
 uint64_t BlockCore::PinBytesOf(BlockId id) const {
@@ -349,30 +346,41 @@ uint64_t BlockCore::PinBytesOf(BlockId id) const {
 }
 
 void BlockCore::RefreshPinBytes(BlockId id) {
-  Hold& hold = holds_.at(id);
+  Hold& hold = holds_.At(id);
   pin_bytes_ -= hold.pin_bytes;
   hold.pin_bytes = hold.pins > 0 ? PinBytesOf(id) : 0;
   pin_bytes_ += hold.pin_bytes;
 }
 
+// Only the first pin and the end of the last one change a sum.
+
 void BlockCore::Pin(BlockId id) {
+  Hold& hold = holds_.At(id);
+  if (hold.pins > 0) {
+    ++hold.pins;
+    return;
+  }
   Uncount(id);
-  ++holds_.at(id).pins;
+  hold.pins = 1;
   Recount(id);
   RefreshPinBytes(id);
 }
 
 void BlockCore::Unpin(BlockId id) {
-  Uncount(id);
-  Hold& hold = holds_.at(id);
+  Hold& hold = holds_.At(id);
   FLASH_CHECK(hold.pins > 0);
-  --hold.pins;
+  if (hold.pins > 1) {
+    --hold.pins;
+    return;
+  }
+  Uncount(id);
+  hold.pins = 0;
   Recount(id);
   RefreshPinBytes(id);
 }
 
 bool BlockCore::TakeMiss(BlockId id) {
-  Hold& hold = holds_.at(id);
+  Hold& hold = holds_.At(id);
   if (hold.misses == 0) return false;
   --hold.misses;
   return true;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "base/flat_map.h"
 #include "blocks/block_owner.h"
 #include "blocks/block_table.h"
 #include "blocks/s3_fifo.h"
@@ -133,9 +134,9 @@ class BlockCore {
 
  private:
   struct Put {
-    uint32_t ticket;
-    Queue from;
-    bool by_policy;
+    uint32_t ticket = 0;
+    Queue from = Queue::kSmall;
+    bool by_policy = false;
   };
   struct Hold {
     uint32_t references = 0;
@@ -164,8 +165,8 @@ class BlockCore {
   store::RecordStore* store_ = nullptr;
   HeldListener* listener_ = nullptr;
   Sums sums_;
-  std::unordered_map<BlockId, Put> puts_;                // Blocks in kDemoting.
-  std::unordered_map<BlockId, Hold> holds_;              // Blocks with Flag::kHeld.
+  base::FlatMap<Put> puts_;                              // Blocks in kDemoting.
+  base::FlatMap<Hold> holds_;                            // Blocks with Flag::kHeld.
   std::unordered_map<BlockId, uint32_t> extra_holders_;  // Blocks with Flag::kShared.
   uint64_t pin_bytes_ = 0;
   uint64_t held_ = 0;

@@ -272,6 +272,34 @@ TEST_F(BlockFetchTest, WithdrawnFetchDoesNotHoldUpTheLine) {
   EXPECT_TRUE(one.ready());
 }
 
+TEST_F(BlockFetchTest, FirstInLineIsLookedAtAgainWhenOneOfItsBlocksEnds) {
+  Open(uint64_t{100'000});  // Pin budget 50,000.
+  std::vector<BlockId> ids;
+  for (uint64_t seed = 0; seed < 4; ++seed) ids.push_back(CreateAndChill(seed, 16'000));
+  const Fetch pinned = Start({ids[0], ids[1]});
+  const Fetch waiting = Start({ids[2], ids[3]});
+  Drive();
+  EXPECT_FALSE(waiting.ready());
+  pool->Free(ids[3]);
+  Drive();
+  Drive();
+  EXPECT_TRUE(waiting.ready());
+}
+
+TEST_F(BlockFetchTest, FirstInLineIsLookedAtAgainWhenTheCacheGrows) {
+  Open(uint64_t{100'000});
+  std::vector<BlockId> ids;
+  for (uint64_t seed = 0; seed < 4; ++seed) ids.push_back(CreateAndChill(seed, 16'000));
+  const Fetch pinned = Start({ids[0], ids[1]});
+  const Fetch waiting = Start({ids[2], ids[3]});
+  Drive();
+  EXPECT_FALSE(waiting.ready());
+  pool->SetCacheBytes(200'000);
+  Drive();
+  Drive();
+  EXPECT_TRUE(waiting.ready());
+}
+
 TEST_F(BlockFetchTest, FetchNowGoesAheadOfTheLine) {
   Open(uint64_t{100'000});
   std::vector<BlockId> ids;

@@ -14,9 +14,10 @@ namespace flash::blocks {
 /// The one read of a cold block on its way to RAM. Holds the id. Owns itself until it arrived.
 struct Promoter::PromotingRead final : store::ReadRequest {
   Promoter* promoter = nullptr;
-  std::vector<Fetch::State*> waiters;
+  base::Few<Fetch::State*, 1> waiters;
   uint64_t started_us = 0;
   bool dropped = false;  // The block was freed: nobody wants the bytes.
+  std::optional<std::list<PromotingRead*>::iterator> in_line;  // In busy_.
 };
 
 /// A read past the cache; its callback runs when Drive delivers it.
@@ -100,12 +101,13 @@ void Fetch::State::Deliver() {
 
 void Fetch::State::DeleteIfDone() {
   if (!abandoned || due || pending || missing != 0) return;
-  promoter->states_.erase(this);
+  promoter->Delist(this);
   delete this;
 }
 
 Promoter::~Promoter() {
-  for (Fetch::State* state : states_) {
+  while (Fetch::State* state = states_) {
+    Delist(state);
     state->promoter = nullptr;
     if (state->abandoned) delete state;
   }
@@ -115,15 +117,24 @@ Promoter::~Promoter() {
 // --- Fetches
 // ----------------------------------------------------------------------------------------
 
+void Promoter::Enlist(Fetch::State* state) {
+  state->promoter = this;
+  state->next = std::exchange(states_, state);
+  if (state->next != nullptr) state->next->previous = state;
+}
+
+void Promoter::Delist(Fetch::State* state) {
+  (state->previous != nullptr ? state->previous->next : states_) = state->next;
+  if (state->next != nullptr) state->next->previous = state->previous;
+}
+
 Fetch Promoter::Start(std::span<const BlockId> ids, std::function<void()> on_ready, bool urgent) {
   ++fetches_;
   auto owned = std::make_unique<Fetch::State>();
   Fetch::State* state = owned.release();
-  states_.insert(state);
-  state->promoter = this;
+  Enlist(state);
   state->on_ready = std::move(on_ready);
   state->urgent = urgent;
-  state->ids.reserve(ids.size());
   for (const BlockId id : ids) {
     if (core_.table().StateOf(id) == BlockState::kFree) continue;
     core_.AddReference(id);
@@ -162,15 +173,10 @@ void Promoter::Await(BlockId id, Fetch::State* state) {
   ++misses_;
   ++state->missing;
   core_.AddMiss(id);
-  const auto found = reads_.find(id);
-  if (found != reads_.end()) {
-    PromotingRead* read = found->second;
+  if (PromotingRead* const* found = reads_.Find(id)) {
+    PromotingRead* read = *found;
     read->waiters.push_back(state);
-    const auto waits = std::find(busy_.begin(), busy_.end(), read);
-    if (state->urgent && waits != busy_.end()) {
-      busy_.erase(waits);
-      busy_.push_front(read);
-    }
+    if (state->urgent && read->in_line) busy_.splice(busy_.begin(), busy_, *read->in_line);
     return;
   }
   auto owned = std::make_unique<PromotingRead>();
@@ -184,47 +190,48 @@ void Promoter::Await(BlockId id, Fetch::State* state) {
     --arrived->promoter->reads_inflight_;
     arrived->promoter->OnRead(arrived, std::move(result));
   };
-  reads_.emplace(id, read);
+  reads_[id] = read;
   core_.AddReference(id);
-  if (!state->urgent && !busy_.empty()) {
-    busy_.push_back(read);
-    return;
-  }
-  busy_.push_front(read);
-  Submit(read);
+  const bool its_turn = state->urgent || busy_.empty();
+  if (its_turn && Submit(read)) return;
+  read->in_line = busy_.insert(its_turn ? busy_.begin() : busy_.end(), read);
 }
 
-/// Offers the first of `busy_`, which `read` is, to the store; refused, it stays there.
-void Promoter::Submit(PromotingRead* read) {
-  busy_.pop_front();
+bool Promoter::Submit(PromotingRead* read) {
   read->place = core_.table().PlaceOf(read->id);
   ++reads_inflight_;
   const Result<void> accepted = store_->Read(read);
-  if (accepted) return;
+  if (accepted) return true;
   --reads_inflight_;
-  if (accepted.code() == Code::kBusy) {
-    busy_.push_front(read);
-  } else {
-    OnRead(read, accepted.error());
-  }
+  if (accepted.code() == Code::kBusy) return false;
+  OnRead(read, accepted.error());
+  return true;
 }
 
 void Promoter::Turn() {
   unpinned_since_turn_ = false;
   while (!busy_.empty()) {
-    PromotingRead* read = busy_.front();
+    const auto place = busy_.begin();
+    PromotingRead* read = *place;
     if (read->dropped) {
-      busy_.pop_front();
       core_.DropReference(read->id);
       delete read;
-      continue;
+    } else if (read->in_line.reset(); !Submit(read)) {
+      read->in_line = place;
+      break;
     }
-    Submit(read);
-    if (!busy_.empty() && busy_.front() == read) break;
+    busy_.erase(place);
   }
   while (!pending_.empty()) {
     Fetch::State* state = pending_.front();
-    if (!state->abandoned && !FitsBudget(*state)) break;
+    if (!state->abandoned) {
+      if (StillUnfit()) break;
+      if (!FitsBudget(*state)) {
+        unfit_ = Unfit{core_.pin_bytes(), bound_.high_mark()};
+        break;
+      }
+    }
+    unfit_.reset();
     pending_.pop_front();
     state->pending = false;
     if (state->abandoned) {
@@ -244,7 +251,7 @@ void Promoter::OnRead(PromotingRead* read, Result<store::ReadBuffer> result) {
     core_.DropReference(id);
     return;
   }
-  reads_.erase(id);
+  reads_.Erase(id);
   std::optional<Code> failure;
   if (result) {
     latencies_.Add(clock_.NowUs() - read->started_us);
@@ -259,10 +266,11 @@ void Promoter::OnRead(PromotingRead* read, Result<store::ReadBuffer> result) {
 }
 
 void Promoter::OnHeldFreed(BlockId id) {
-  const auto found = reads_.find(id);
-  if (found == reads_.end()) return;
-  PromotingRead* read = found->second;
-  reads_.erase(found);
+  unfit_.reset();  // It may be one of the blocks that did not fit.
+  PromotingRead* const* const found = reads_.Find(id);
+  if (found == nullptr) return;
+  PromotingRead* const read = *found;
+  reads_.Erase(id);
   read->dropped = true;
   for (Fetch::State* state : std::exchange(read->waiters, {})) TellWaiter(state, std::nullopt);
 }
@@ -286,7 +294,7 @@ void Promoter::MakeReady(Fetch::State* state) {
 
 void Promoter::Release(Fetch::State* state) {
   state->abandoned = true;
-  const std::vector<BlockId> ids = std::exchange(state->ids, {});
+  const base::Few<BlockId, 1> ids = std::exchange(state->ids, {});
   for (const BlockId id : ids) {
     if (state->granted) {
       core_.Unpin(id);

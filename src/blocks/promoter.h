@@ -9,14 +9,14 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
-#include <unordered_map>
-#include <unordered_set>
-#include <vector>
 
 #include "base/clock.h"
+#include "base/few.h"
+#include "base/flat_map.h"
 #include "blocks/block_core.h"
 #include "blocks/cache_bound.h"
 #include "blocks/deliveries.h"
@@ -28,7 +28,9 @@ namespace flash::blocks {
 
 struct Fetch::State final : Delivery {
   Promoter* promoter = nullptr;  // Null: the pool ended first.
-  std::vector<BlockId> ids;
+  State* previous = nullptr;     // In the promoter's list of all.
+  State* next = nullptr;
+  base::Few<BlockId, 1> ids;
   std::function<void()> on_ready;
   size_t missing = 0;    // Reads that have not arrived.
   bool urgent = false;   // The main thread waits for it.
@@ -95,9 +97,17 @@ class Promoter final : public BlockCore::HeldListener {
   struct DetachedRead;
 
   [[nodiscard]] bool FitsBudget(const Fetch::State& state) const;
+  /// The first in line did not fit when last asked, and there has not been more room since.
+  [[nodiscard]] bool StillUnfit() const {
+    return unfit_ && core_.pin_bytes() >= unfit_->pin_bytes &&
+           bound_.high_mark() <= unfit_->high_mark;
+  }
+  void Enlist(Fetch::State* state);
+  void Delist(Fetch::State* state);
   void Grant(Fetch::State* state);
   void Await(BlockId id, Fetch::State* state);
-  void Submit(PromotingRead* read);
+  /// Offers a read to the store, which may answer, and so end, it at once. False: refused for now.
+  [[nodiscard]] bool Submit(PromotingRead* read);
   void OnRead(PromotingRead* read, Result<store::ReadBuffer> result);
   void OnDetachedRead(DetachedRead* read, Result<store::ReadBuffer> result);
   void TellWaiter(Fetch::State* state, std::optional<Code> failure);
@@ -110,10 +120,16 @@ class Promoter final : public BlockCore::HeldListener {
   Deliveries& deliveries_;
   const base::Clock& clock_;
   store::RecordStore* store_ = nullptr;
-  std::unordered_map<BlockId, PromotingRead*> reads_;  // Of blocks that still want them.
-  std::deque<PromotingRead*> busy_;                    // Refused as busy; the urgent ones first.
-  std::deque<Fetch::State*> pending_;                  // In line for pins.
-  std::unordered_set<Fetch::State*> states_;
+  struct Unfit {
+    uint64_t pin_bytes;
+    uint64_t high_mark;
+  };
+
+  base::FlatMap<PromotingRead*> reads_;  // Of blocks that still want them.
+  std::list<PromotingRead*> busy_;       // Refused as busy; the urgent ones first.
+  std::deque<Fetch::State*> pending_;    // In line for pins.
+  std::optional<Unfit> unfit_;           // Of the first of them.
+  Fetch::State* states_ = nullptr;       // All of them.
   bool unpinned_since_turn_ = false;
   size_t reads_inflight_ = 0;  // Accepted by the store.
   uint64_t fetches_ = 0;

@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/few.h"
 #include "commands/args.h"
-#include "commands/few.h"
 
 namespace flash::commands {
 
@@ -18,8 +18,8 @@ namespace flash::commands {
 /// with INCR (and with the same options, which its arity leaves no room for).
 struct ZAddRequest {
   bool nx = false, xx = false, gt = false, lt = false, ch = false, incr = false;
-  size_t first_pair = 0;  ///< Members are args[first_pair + 1], then every second one.
-  Few<double, 4> scores;  ///< One per pair; never NaN.
+  size_t first_pair = 0;        ///< Members are args[first_pair + 1], then every second one.
+  base::Few<double, 4> scores;  ///< One per pair; never NaN.
 };
 /// `incr`: the command is ZINCRBY.
 [[nodiscard]] Result<ZAddRequest> ParseZAdd(Args args, bool incr);

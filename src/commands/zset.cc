@@ -24,7 +24,7 @@ struct Added {
   long long updated = 0;
   bool processed = false;
   double score = 0;        // The last one set.
-  Few<size_t, 4> changed;  // Index of each pair that changed something.
+  base::Few<size_t, 4> changed;  // Index of each pair that changed something.
 };
 
 bool IsPlain(const ZAddRequest& request) {

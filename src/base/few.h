@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace flash::commands {
+namespace flash::base {
 
 template <typename T, size_t kInPlace>
 class Few {
@@ -32,8 +32,8 @@ class Few {
 
  private:
   size_t size_ = 0;
-  std::array<T, kInPlace> few_;
+  std::array<T, kInPlace> few_{};
   std::vector<T> many_;  // All of them, once they do not fit.
 };
 
-}  // namespace flash::commands
+}  // namespace flash::base
