@@ -221,12 +221,13 @@ void Bringer::BringNow(const Need& need, WaitCause cause) {
 
 KeptCommand::KeptCommand(const CommandSpec& spec, ValkeyModuleCtx* ctx, ValkeyModuleString** argv,
                          int argc)
-    : spec_(spec), db_(ValkeyModule_GetSelectedDb(ctx)) {
-  arguments_.reserve(static_cast<size_t>(argc));
-  for (int i = 0; i < argc; ++i) {
-    arguments_.push_back(vk::String::Hold(argv[i]));
-    argv_.push_back(arguments_.back().get());
-  }
+    : spec_(spec), db_(ValkeyModule_GetSelectedDb(ctx)), writes_(spec.writes()) {
+  argv_.reserve(static_cast<size_t>(argc));
+  for (int i = 0; i < argc; ++i) argv_.push_back(vk::String::Hold(argv[i]).Release());
+}
+
+KeptCommand::~KeptCommand() {
+  for (ValkeyModuleString* argument : argv_) ValkeyModule_FreeString(nullptr, argument);
 }
 
 Outcome KeptCommand::Plan(Prepared* prepared, Need* lacking) {

@@ -72,11 +72,15 @@ class Bringer final : public blocks::RoomWaiter {
 class KeptCommand {
  public:
   KeptCommand(const CommandSpec& spec, ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc);
+  ~KeptCommand();
+  KeptCommand(const KeptCommand&) = delete;
+  KeptCommand& operator=(const KeptCommand&) = delete;
 
   /// Runs the handler in plan mode: what does the command lack with what was prepared for it?
   [[nodiscard]] Outcome Plan(Prepared* prepared, Need* lacking);
 
   [[nodiscard]] const CommandSpec& spec() const { return spec_; }
+  [[nodiscard]] bool writes() const { return writes_; }
   [[nodiscard]] int db() const { return db_; }
   [[nodiscard]] int argc() const { return static_cast<int>(argv_.size()); }
   [[nodiscard]] ValkeyModuleString** argv() { return argv_.data(); }
@@ -86,9 +90,9 @@ class KeptCommand {
 
  private:
   const CommandSpec& spec_;
-  std::vector<vk::String> arguments_;
-  std::vector<ValkeyModuleString*> argv_;  // Views of arguments_.
+  std::vector<ValkeyModuleString*> argv_;  // A reference to each.
   int db_;
+  bool writes_;
 };
 
 /// Runs `work(ctx)` with the server's own context in database `db`.

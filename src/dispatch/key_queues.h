@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "base/few.h"
+#include "base/flat_map.h"
 
 namespace flash::dispatch {
 
@@ -30,28 +32,28 @@ class KeyQueues {
 
     [[nodiscard]] const Waiter* last() const { return others.empty() ? first : others.back(); }
   };
-  using Map = std::unordered_map<uint64_t, Queue>;
 
  public:
-  /// Where one waiter stands.
-  using Places = std::vector<typename Map::value_type*>;
+  /// Where one waiter stands: the hashes of its keys.
+  using Places = base::Few<uint64_t, 1>;
 
   /// Puts `waiter` at the end of the queue of (db, key); once if the key is named twice.
   void Enter(Waiter* waiter, int db, std::string_view key, Places* places) {
-    auto& place = *map_.try_emplace(HashOfKey(db, key)).first;
-    Queue& queue = place.second;
+    const uint64_t hash = HashOfKey(db, key);
+    const uint64_t place = hash != 0 ? hash : 1;  // 0 is no place.
+    Queue& queue = map_[place];
     if (queue.last() == waiter) return;
     if (queue.first == nullptr) {
       queue.first = waiter;
     } else {
       queue.others.push_back(waiter);
     }
-    places->push_back(&place);
+    places->push_back(place);
   }
 
-  [[nodiscard]] static bool IsFirst(const Waiter* waiter, const Places& places) {
-    for (const auto* place : places) {
-      if (place->second.first != waiter) return false;
+  [[nodiscard]] bool IsFirst(const Waiter* waiter, const Places& places) const {
+    for (const uint64_t place : places) {
+      if (map_.At(place).first != waiter) return false;
     }
     return true;
   }
@@ -59,26 +61,26 @@ class KeyQueues {
   /// Takes `waiter` out, wherever it stands. Returns whoever became first somewhere.
   [[nodiscard]] std::vector<Waiter*> Leave(Waiter* waiter, Places* places) {
     std::vector<Waiter*> next;
-    for (auto* place : *places) {
-      Queue& queue = place->second;
+    for (const uint64_t place : *places) {
+      Queue& queue = map_.At(place);
       if (queue.first != waiter) {
         std::erase(queue.others, waiter);
       } else if (queue.others.empty()) {
-        map_.erase(map_.find(place->first));
+        map_.Erase(place);
       } else {
         queue.first = queue.others.front();
         queue.others.erase(queue.others.begin());
         next.push_back(queue.first);
       }
     }
-    places->clear();
+    *places = {};
     return next;
   }
 
   [[nodiscard]] size_t size() const { return map_.size(); }
 
  private:
-  Map map_;
+  base::FlatMap<Queue> map_;
 };
 
 }  // namespace flash::dispatch

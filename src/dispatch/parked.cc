@@ -67,7 +67,7 @@ bool Parked::Start(Context& context, ValkeyModuleString** argv, int argc) {
   return true;
 }
 
-Parked::~Parked() { DropWaits(); }
+Parked::~Parked() { LeaveLists(); }
 
 void Parked::Begin(Need need) {
   if (need.kind == Need::Kind::kNothing) return Ready();
@@ -102,7 +102,7 @@ void Parked::Ready() {
 bool Parked::MustHold() const {
   if (IsHeld(PausePoint::kRelease)) return true;
   // The server asserts when something is propagated during a pause.
-  return command_.spec().writes() && ValkeyModule_AvoidReplicaTraffic() != 0;
+  return command_.writes() && ValkeyModule_AvoidReplicaTraffic() != 0;
 }
 
 void Parked::TryReleaseLater() {
@@ -143,7 +143,7 @@ void Parked::TryRelease(When when) {
     plans_ = 0;
     return PlanAgain();
   }
-  if (command_.spec().writes() && when == When::kAmidCommands) return TryReleaseLater();
+  if (command_.writes() && when == When::kAmidCommands) return TryReleaseLater();
   released_ = true;
   client_.MeasureEnd();
   vk::AddLatency("flash-park", server::Engine::Get().clock().NowUs() - parked_at_us_);
@@ -173,9 +173,13 @@ void Parked::ReleaseHeld() {
 // --- The end
 // ------------------------------------------------------------------------------------------
 
-void Parked::DropWaits() {
-  std::erase(State().held, this);
+void Parked::LeaveLists() {
+  if (!State().held.empty()) std::erase(State().held, this);
   if (is_due_) std::erase(State().due, this);
+}
+
+void Parked::DropWaits() {
+  LeaveLists();
   bringer_.Drop();
 }
 

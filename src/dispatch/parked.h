@@ -51,6 +51,7 @@ class Parked {
   void Hold();
   [[nodiscard]] bool MustHold() const;
   void DropWaits();
+  void LeaveLists();
   /// Lets go of what others may need, whoever is before this one above all: pins and room.
   void GiveWay();
   /// With the real client: checks again what may have changed, and runs the handler.
