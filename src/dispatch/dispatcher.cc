@@ -11,6 +11,7 @@
 #include "dispatch/link_queue.h"
 #include "dispatch/parked.h"
 #include "dispatch/pause_points.h"
+#include "dispatch/tracking.h"
 #include "dispatch/waiting_clients.h"
 #include "server/events.h"
 #include "server/freeing.h"
@@ -27,14 +28,6 @@ constexpr int kRoundsMax = 16;
 
 BlockPool& Pool() { return server::Engine::Get().pool(); }
 
-bool IsTracking(ValkeyModuleCtx* ctx) {
-  ValkeyModuleClientInfo info = VALKEYMODULE_CLIENTINFO_INITIALIZER_V1;
-  if (ValkeyModule_GetClientInfoById(&info, ValkeyModule_GetClientId(ctx)) != VALKEYMODULE_OK) {
-    return false;
-  }
-  return (info.flags & VALKEYMODULE_CLIENTINFO_FLAG_TRACKING) != 0;
-}
-
 /// Why the client of `ctx`, whose flags these are, cannot be parked, if it cannot.
 std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   // While new data loads beside the old, commands run in a nested loop, which unblocks nobody.
@@ -45,7 +38,7 @@ std::optional<WaitCause> CauseToWait(ValkeyModuleCtx* ctx, uint32_t flags) {
   if ((flags & VALKEYMODULE_CTX_FLAGS_REPLICATED) != 0) return WaitCause::kReplication;
   if ((flags & VALKEYMODULE_CTX_FLAGS_DENY_BLOCKING) != 0) return WaitCause::kDenyBlocking;
   // An invalidation that came while the client waits would be lost on the value it reads.
-  if (IsTracking(ctx)) return WaitCause::kTracking;
+  if (Tracking::IsOn(ctx)) return WaitCause::kTracking;
   server::Engine& engine = server::Engine::Get();
   if (engine.counters().parked_now >= engine.settings().max_parked_clients) {
     return WaitCause::kTooManyParked;
@@ -69,6 +62,7 @@ void OnTurn(ValkeyModuleCtx* ctx) {
   WaitingClients::Turn(ctx);
   Parked::ReleaseHeld();
   KeyWaiter::ReleaseHeld();
+  Tracking::Turn();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 """What happens to a parked command when the world changes before it is applied."""
 
+import time
+
 import pytest
 import redis
 
@@ -438,3 +440,51 @@ def test_a_cold_access_is_noticed_once(node):
     node.client.publish("__keyevent@0__:end", "")
     assert listener.read().plain()[3] == b"none"
     assert listener.read().plain()[2].endswith(b":end")
+
+
+def read_many_cold(connection, seconds):
+    """Reads of one client that find their keys cold: more keys than the cache holds, in turn."""
+    keys = [f"many-{i}" for i in range(4000)]
+    connection.send(*(("FLASH.SET", key, OLD) for key in keys))
+    for _ in keys:
+        connection.read()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        connection.send(*(("FLASH.GET", key) for key in keys[:400]))
+        for _ in keys[:400]:
+            assert connection.read().plain() == OLD
+        keys = keys[400:] + keys[:400]
+
+
+def switched_on(connection, _port):
+    connection.must("CLIENT", "tracking", "ON")
+
+
+def switched_on_in_multi(connection, _port):
+    connection.must("MULTI")
+    connection.must("CLIENT", "TRACKING", "ON")
+    connection.must("EXEC")
+
+
+def switched_on_behind_a_pause(connection, port):
+    other = Connection(port)
+    other.must("CLIENT", "PAUSE", "100000", "ALL")
+    connection.send(("CLIENT", "TRACKING", "ON"))
+    time.sleep(0.1)
+    other.must("CLIENT", "UNPAUSE")
+    assert connection.read().plain() == b"OK"
+
+
+@pytest.mark.parametrize("switch", [switched_on, switched_on_in_multi, switched_on_behind_a_pause])
+def test_a_client_of_many_cold_reads_that_begins_to_track(server, switch):
+    node = server({"flash.cache-size-bytes": "1mb"})
+    reader = Connection(node.port, resp3=True)
+    read_many_cold(reader, 1.5)  # By now the server is not asked for each of them.
+    assert waits(node, "tracking") == 0
+    cold_key(node)
+    switch(reader, node.port)
+    assert reader.call("FLASH.GET", "key").plain() == OLD
+    assert waits(node, "tracking") == 1
+    node.call("FLASH.SET", "key", NEW)
+    assert reader.must("PING") == b"PONG"
+    assert [push.plain() for push in reader.pushes] == [[b"invalidate", [b"key"]]]
