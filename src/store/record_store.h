@@ -39,8 +39,8 @@ class RecordOwner {
   /// Does `id` still point at `place`?
   [[nodiscard]] virtual bool IsLive(BlockId id, Place place) const = 0;
 
-  /// The live record of `id` at `place` is about to be moved. An owner that holds the bytes in RAM
-  /// as well may Free(place) within this call, which spares the move: true if it did.
+  /// The live record of `id` at `place` is to be moved: its segment is reclaimed, or the write of
+  /// its buffer failed. An owner with the bytes in RAM may Free(place) instead: true if it did.
   [[nodiscard]] virtual bool GiveUp(BlockId id, Place place) = 0;
 
   /// The live record of `id` is now at `to`; only if the owner still points at `from` (returns

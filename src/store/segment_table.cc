@@ -163,13 +163,6 @@ void SegmentTable::RollBack(SegmentIndex segment, uint32_t units) {
   });
 }
 
-void SegmentTable::AppendDead(SegmentIndex segment, uint32_t units) {
-  Update(segment, [units](Segment& s) {
-    s.appended += units;
-    s.consumed += units;
-  });
-}
-
 void SegmentTable::AppendPadding(SegmentIndex segment, uint32_t units) {
   Update(segment, [units](Segment& s) { s.consumed += units; });
 }

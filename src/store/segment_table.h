@@ -93,8 +93,6 @@ class SegmentTable {
   void AppendLive(SegmentIndex segment, uint32_t units);
   /// The record appended last is taken back, as if it had never been.
   void RollBack(SegmentIndex segment, uint32_t units);
-  /// `units` were consumed by records that are dead already.
-  void AppendDead(SegmentIndex segment, uint32_t units);
   /// `units` were consumed by padding.
   void AppendPadding(SegmentIndex segment, uint32_t units);
   /// One live record's end.

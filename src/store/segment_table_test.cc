@@ -27,7 +27,10 @@ SegmentIndex Sealed(SegmentTable& table, uint32_t live, uint32_t dead) {
   const auto segment = table.Open(true);
   EXPECT_TRUE(segment);
   if (live > 0) table.AppendLive(*segment, live);
-  if (dead > 0) table.AppendDead(*segment, dead);
+  if (dead > 0) {
+    table.AppendLive(*segment, dead);
+    table.Free(*segment, dead);
+  }
   table.Seal(*segment);
   table.CheckInvariants();
   return *segment;
