@@ -23,7 +23,7 @@ struct Added {
   long long added = 0;
   long long updated = 0;
   bool processed = false;
-  double score = 0;        // The last one set.
+  double score = 0;              // The last one set.
   base::Few<size_t, 4> changed;  // Index of each pair that changed something.
 };
 
