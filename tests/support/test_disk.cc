@@ -102,9 +102,7 @@ class FileDisk final : public TestDisk {
     size_t bytes;
     std::byte* memory;
   };
-  [[nodiscard]] off_t At(uint64_t offset) const {
-    return static_cast<off_t>(offset);
-  }
+  [[nodiscard]] off_t At(uint64_t offset) const { return static_cast<off_t>(offset); }
 
   std::string folder_;
   std::unique_ptr<io::FlashFile> file_;
