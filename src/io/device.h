@@ -46,6 +46,7 @@ struct Target {
 
 class Device {
  public:
+  /// Waits for what is in flight: who must not wait for a device that hangs leaves it behind.
   virtual ~Device() = default;
 
   /// Queues one transfer; it may start at once or at the next Flush. False: the queue is full, reap
