@@ -72,7 +72,8 @@ run_pytest() {
   tally_unsteady=$((tally_unsteady + failed))
 }
 
-# run_suites [pytest arguments...]: what `make test` is.
+# run_suites [pytest arguments...]: what `make test` is. Calls `meanwhile`, if the caller has such a
+# function, when all is compiled.
 run_suites() {
   printf '== release library and sizer\n'
   scripts/build release valkey_flash flash_sizer flash_bench \
@@ -81,6 +82,7 @@ run_suites() {
   printf '== unit tests, simulator and structure (debug)\n'
   scripts/build debug
   run_ctest debug
+  if declare -F meanwhile >/dev/null; then meanwhile; fi
   printf '== integration tests (release library)\n'
   local -a pytest_wrapper=()
   run_pytest "$PWD/build/release/pytest.xml" tests/integration "$@"
