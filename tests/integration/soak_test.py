@@ -1,6 +1,5 @@
 """A short slice of the soak; hours of it: make soak. And its judgement, on figures made up."""
 
-import shutil
 
 import pytest
 
@@ -39,7 +38,6 @@ def test_a_short_slice(tmp_path):
     assert len((tmp_path / "samples.csv").read_text().splitlines()) == len(soak.rows) + 1
     picture.draw(tmp_path / "soak.svg", soak.rows, "a slice")
     assert (tmp_path / "soak.svg").read_text().count("<polyline") == 13
-    shutil.rmtree(node.dir)  # More than a GiB that nobody will look at.
 
 
 # The judgement ----------------------------------------------------------------------------------
