@@ -114,7 +114,8 @@ run_sanitized_pytest() {
   local part
   for part in flash_bench benchmarks clients sizer docs commands_page monitoring containers readme \
     systemd hardening maxmemory strings_options crash io_backend resharding_failures upgrade \
-    failover_automatic failures replica_lag; do
+    failover_automatic failures replica_lag long_reads long_write long_write_memory large_write \
+    full_tier room loading_bound eviction eviction_around arriving_large; do
     aside+=("--ignore=tests/integration/${part}_test.py")
   done
   FLASH_DIGEST_OPS="${FLASH_DIGEST_OPS:-1500}" \

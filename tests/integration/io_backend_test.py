@@ -22,8 +22,8 @@ from harness.threads import thread_names
 KIB = 1 << 10
 VALUES = 3000
 FORBIDDEN = "--deny-io-uring="
-SLICE = ("strings_parked_test.py", "strings_large_test.py", "strings_persistence_test.py",
-         "collections_test.py", "snapshots_test.py", "block_reads_test.py", "bad_days_test.py")
+SLICE = ("strings_parked_test.py", "collections_test.py", "snapshots_test.py",
+         "block_reads_test.py", "bad_days_test.py")
 
 
 def module_lines(text):
@@ -157,7 +157,8 @@ def test_many_io_threads_share_one_bounded_pool(server):
 def test_other_files_over_threads():
     folder = Path(__file__).parent
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SLICE], cwd=folder,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow",
+         *SLICE], cwd=folder,
         env={**os.environ, "FLASH_IO_BACKEND": "threads"}, capture_output=True, text=True,
         check=False)
     assert run.returncode == 0, run.stdout[-20000:] + run.stderr[-2000:]
