@@ -161,6 +161,18 @@ class Server:
         wait_until(lambda: self.info("replication").get("slave_repl_offset", -1) >= offset,
                    30, f"replication offset {offset}")
 
+    def save(self):
+        """SAVE; again where a snapshot is under way, as a log may just have asked for one."""
+        def saved():
+            try:
+                return self.client.save()
+            except redis.ResponseError as error:
+                if "already in progress" not in str(error):
+                    raise
+                return False
+
+        wait_until(saved, 60, "SAVE")
+
     def save_in_background(self):
         """BGSAVE; returns when the child has ended, and fails if it failed."""
         self.client.bgsave()

@@ -187,7 +187,7 @@ def test_native_to_flash(server, settings):
     node = server(settings)
     clients = Clients()
     clients.fill(node, "")
-    node.call("SAVE")
+    node.save()
     clients.start(node, "")
     clients.wait_for_writes(50)
     node.call("CONFIG", "SET", "flash.native-fallback", "yes")
@@ -227,7 +227,7 @@ def test_flash_to_native(server, settings):
     node = server({**settings, "flash.native-fallback": "yes"})
     clients = Clients()
     clients.fill(node, "FLASH.")
-    node.call("SAVE")
+    node.save()
     for key in node.client.keys():
         node.call("FLASH.DEBUG.DEMOTE", key)
     clients.start(node, "FLASH.")

@@ -97,7 +97,7 @@ def test_after_a_drain_snapshots_load_without_the_module(server):
     node.restart(crash=True)
     assert node.client.hget("h", "f") == b"v"
     assert node.call("FLASH.DRAIN", "ALLDBS")[0] == 0
-    node.client.save()
+    node.save()
     node.kill()
     plain = server({}, module=False, start=False)
     (plain.dir / "dump.rdb").write_bytes((node.dir / "dump.rdb").read_bytes())

@@ -129,7 +129,7 @@ def test_a_snapshot_and_the_log_behind_it(server, save):
     storm = Storm(node)
     with storm:
         for _ in range(3):
-            node.save_in_background() if save == "BGSAVE" else node.call("SAVE")
+            node.save_in_background() if save == "BGSAVE" else node.save()
         was_busy(node)
         node.kill()
     node.start()

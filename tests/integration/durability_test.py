@@ -282,7 +282,7 @@ def test_mismatch_is_refused_and_archived_when_told(server):
     with pytest.raises(redis.exceptions.ResponseError):
         other.call("FLASH.GET", "k")
     with pytest.raises(redis.exceptions.ResponseError):
-        other.call("SAVE")
+        other.save()
     assert (other.dir / "dump.rdb").read_bytes() == backup
     crash(other, {"flash.wal-on-mismatch": "archive"})
     assert other.call("FLASH.GET", "k") == b"x" * 100

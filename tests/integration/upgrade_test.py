@@ -94,6 +94,7 @@ def test_a_pair_in_use_goes_from_8_0_to_8_1_and_9_1(server):
     versions = []
     try:
         for binary in newer:
+            replica.wait_for_offset_of(primary)
             for node in pair:
                 demote_all(node)
                 assert cold_keys(node) > 3
@@ -172,7 +173,7 @@ def test_a_file_of_a_newer_module_is_refused_by_number_and_kept(server, name, en
     node.call(*TYPES.get(name, TYPES["flashstr1"]))
     node.call("FLASH.SET", "long", "x" * 500)
     before = contents(node)
-    node.call("SAVE")
+    node.save()
     node.kill()
     backup = (node.dir / "dump.rdb").read_bytes()
     newer = of_newer_module(backup, name, encoding, auxiliary)
@@ -242,7 +243,7 @@ def refused_log(node, number):
     with pytest.raises(redis.ResponseError, match="could not recover its data"):
         node.call("FLASH.GET", "s:block")
     with pytest.raises(redis.ResponseError):
-        node.call("SAVE")
+        node.save()
     [line] = [line for line in node.log_since_start().splitlines() if "cannot be applied" in line]
     assert number in line and "comes from a newer valkey-flash; this one reads up to 2" in line
     node.kill()
@@ -258,7 +259,7 @@ def test_a_version_to_the_next_and_back(server, kind):
     this, library = MODULE, next_library(kind)
     node = server({**TIERED, "flash.sync": "always", "save": ""})
     fill(node)
-    node.call("SAVE")
+    node.save()
     node.call("FLASH.SET", "s:late", "l" * 500)  # In the log alone.
     restored(node)
     demote_all(node)
@@ -277,7 +278,7 @@ def test_a_version_to_the_next_and_back(server, kind):
     refused(with_library(node, this), NEXT[kind])
     with_library(node, library).start()
     assert contents(node) == after, "the refusal has changed something"
-    node.call("SAVE")
+    node.save()
     node.kill()
     refused_start(with_library(node, this), NEXT[kind])
     # N goes on with its own backup: snapshot and log together, which lose nothing of N's time.
