@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +24,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
 from measures import (cache, cold, collection_memory, collection_speed,  # noqa: E402
                       collection_stalls, durable, filling, hot, io_backends, memory, resharding,
                       snapshots, stalls, turns)
-from measures.tools import FAILED, NOT_BUILT, SHOWN, Bench, Row, has_command  # noqa: E402
+from measures.tools import (FAILED, NOT_BUILT, SHOWN, Bench, Row, end_like_ctrl_c,  # noqa: E402
+                            has_command)
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
           "filling": filling.measure,
@@ -80,14 +80,8 @@ def measured(name, measure, bench, show):
     return rows
 
 
-def end_like_ctrl_c(*_signal):
-    """Whoever ends the run ends its servers, too: by the way out that an exception takes."""
-    raise KeyboardInterrupt
-
-
 def main():
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, end_like_ctrl_c)
+    end_like_ctrl_c()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="PASS or SHORT beside each promise")
     parser.add_argument("--quick", action="store_true", help="does it run at all?")

@@ -25,9 +25,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
+sys.path[:0] = [str(Path(__file__).resolve().parent),
+                str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 from conftest import MODULE, Server  # noqa: E402
 from harness.resp import Connection, encode  # noqa: E402
+from measures.tools import all_demoted, end_like_ctrl_c, pipeline, wait_for  # noqa: E402
 
 KIB, MIB = 1 << 10, 1 << 20
 CLIENTS = 50
@@ -112,10 +114,6 @@ class Counted(Server):
         subprocess.run(["callgrind_control", *words, str(self.pid)], check=True,
                        capture_output=True)
 
-    def end(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
 
 def run(node, clients, load, numbers):
     """Sends the commands, a round of every client's at a time, and reads the replies."""
@@ -135,26 +133,10 @@ def run(node, clients, load, numbers):
 def prepared(node, load, requests):
     """Fills a server; returns its clients."""
     clients = [Connection(node.port) for _ in range(CLIENTS)]
-    waiting = 0
-    for command in load.prepare(requests) if load.prepare else ():
-        clients[0].send(command)
-        waiting += 1
-        if waiting == 200:
-            while waiting:
-                clients[0].read()
-                waiting -= 1
-    while waiting:
-        clients[0].read()
-        waiting -= 1
-    while load.cold and node.module and not is_demoted(node):
-        time.sleep(0.05)
+    pipeline(clients[0], load.prepare(requests) if load.prepare else (), batch=200)
+    if load.cold and node.module:
+        wait_for(lambda: all_demoted(node), what="all to be demoted")
     return clients
-
-
-def is_demoted(node):
-    info = node.info("flash")
-    return (info["flash_cache_size_bytes"] <= info["flash_cache_capacity_bytes"]
-            and not info["flash_auto_demotions_inflight"])
 
 
 def settings_of(load, module):
@@ -185,7 +167,7 @@ def instructions(folder, module, load, requests, profile):
             shutil.copy(dump, profile)
         return int(re.search(r"^(?:totals|summary): (\d+)", dump.read_text(), re.M)[1]) / requests
     finally:
-        node.end()
+        node.kill()
 
 
 def main_thread_file(folder):
@@ -220,7 +202,7 @@ def timed(folder, module, load, requests):
                 calls = int(said[-1].split(",")[0]) / requests
         return calls, spent
     finally:
-        node._end(signal.SIGKILL)
+        node.kill()
 
 
 def main_thread_ns(node):
@@ -228,6 +210,7 @@ def main_thread_ns(node):
 
 
 def main():
+    end_like_ctrl_c()
     made = loads()
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--only", default=",".join(made), help=f"of {', '.join(made)}")

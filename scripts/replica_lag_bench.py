@@ -18,9 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
+sys.path[:0] = [str(Path(__file__).resolve().parent),
+                str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
 from conftest import MODULE, Server, wait_until  # noqa: E402
+from measures.tools import end_like_ctrl_c  # noqa: E402
 
 CLIENTS = 50
 FIELDS = 40
@@ -70,9 +72,9 @@ def pair(folder, options):
     settings = {"flash.cache-size-bytes": f"{options.cache_mib}mb", "flash.capacity-bytes": "1gb",
                 "flash.replica-tier-enabled": options.tier, "repl-backlog-size": "256mb",
                 "client-output-buffer-limit": ["replica", 0, 0, 0]}
-    primary = Server(folder / "primary", settings, MODULE, (), ()).start()
+    primary = Server(folder / "primary", settings, MODULE, (), ())
     replica = Server(folder / "replica", {**settings, "replicaof": f"127.0.0.1 {primary.port}"},
-                     MODULE, (), ()).start()
+                     MODULE, (), ())
     return primary, replica
 
 
@@ -116,6 +118,8 @@ def show_lags(lags, seconds):
 def run(folder, options):
     primary, replica = pair(folder, options)
     try:
+        primary.start()
+        replica.start()
         fill(primary, options.keys)
         replica.wait_for_offset_of(primary)
         cold = [node.info("flash")["flash_tiered_keys"] for node in (primary, replica)]
@@ -147,6 +151,7 @@ def run(folder, options):
 
 
 def main():
+    end_like_ctrl_c()
     options = options_of()
     if shutil.which("valkey-benchmark") is None:
         sys.exit("valkey-benchmark is missing")

@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integration"))
 
 from conftest import MODULE, PATIENT, Server, free_port, wait_until  # noqa: E402
-from harness.cluster import SETTINGS, cluster_cli, owned_slots  # noqa: E402
+from harness.cluster import SETTINGS, cluster_cli, migration_outcomes, owned_slots  # noqa: E402
 
 VALUE = os.urandom(512).hex()  # 1 KiB that compresses little.
 SLOTS = 16384
@@ -171,8 +171,7 @@ def atomically(source, target, slots):
                 my_id(target))
 
     def state():
-        job = source.call("CLUSTER", "GETSLOTMIGRATIONS")[0]
-        return dict(zip(job[::2], job[1::2]))[b"state"]
+        return migration_outcomes(source)[0][0]
 
     wait_until(lambda: state() in (b"success", b"failed"), 600, "the migration")
     assert state() == b"success"
@@ -186,7 +185,7 @@ def resharding(count=160_000, slots=2048):
     for what, module, way, filled in ways:
         with ExitStack() as stack:
             source, target = two(Servers(stack), module, filled)
-            major = int(source.info("server")["valkey_version"].split(".")[0])
+            major = source.version()[0]
             if way is atomically and major < 9:
                 continue
             held = source.call("DBSIZE")

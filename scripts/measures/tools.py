@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -25,6 +26,12 @@ class Row(NamedTuple):
     figure: str
     verdict: str
     data: dict = {}
+
+
+def end_like_ctrl_c():
+    """Whoever ends the run ends its servers, too: by the way out that an exception takes."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
 
 
 def verdict(good):

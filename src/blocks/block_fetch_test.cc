@@ -272,7 +272,13 @@ TEST_F(BlockFetchTest, WithdrawnFetchDoesNotHoldUpTheLine) {
   EXPECT_TRUE(one.ready());
 }
 
-TEST_F(BlockFetchTest, FirstInLineIsLookedAtAgainWhenOneOfItsBlocksEnds) {
+/// What makes the first in line fit while nothing that is pinned is let go.
+enum class Relief : uint8_t { kOneOfItsBlocksEnds, kTheCacheGrows };
+class FirstInLine : public BlockFetchTest, public ::testing::WithParamInterface<Relief> {};
+INSTANTIATE_TEST_SUITE_P(Reliefs, FirstInLine,
+                         ::testing::Values(Relief::kOneOfItsBlocksEnds, Relief::kTheCacheGrows));
+
+TEST_P(FirstInLine, IsLookedAtAgain) {
   Open(uint64_t{100'000});  // Pin budget 50,000.
   std::vector<BlockId> ids;
   for (uint64_t seed = 0; seed < 4; ++seed) ids.push_back(CreateAndChill(seed, 16'000));
@@ -280,21 +286,8 @@ TEST_F(BlockFetchTest, FirstInLineIsLookedAtAgainWhenOneOfItsBlocksEnds) {
   const Fetch waiting = Start({ids[2], ids[3]});
   Drive();
   EXPECT_FALSE(waiting.ready());
-  pool->Free(ids[3]);
-  Drive();
-  Drive();
-  EXPECT_TRUE(waiting.ready());
-}
-
-TEST_F(BlockFetchTest, FirstInLineIsLookedAtAgainWhenTheCacheGrows) {
-  Open(uint64_t{100'000});
-  std::vector<BlockId> ids;
-  for (uint64_t seed = 0; seed < 4; ++seed) ids.push_back(CreateAndChill(seed, 16'000));
-  const Fetch pinned = Start({ids[0], ids[1]});
-  const Fetch waiting = Start({ids[2], ids[3]});
-  Drive();
-  EXPECT_FALSE(waiting.ready());
-  pool->SetCacheBytes(200'000);
+  if (GetParam() == Relief::kOneOfItsBlocksEnds) pool->Free(ids[3]);
+  if (GetParam() == Relief::kTheCacheGrows) pool->SetCacheBytes(200'000);
   Drive();
   Drive();
   EXPECT_TRUE(waiting.ready());

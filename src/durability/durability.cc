@@ -361,8 +361,7 @@ void OnLoading(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub, 
   }
   MuteNativeEffects(!ends);
   keeper->loading = !ends;
-  if (!ends || !keeper->started) return;
-  if (!journal.taking()) return;
+  if (!ends || !keeper->started || !journal.taking()) return;
   // The data is what it was, and the log is its.
   if (sub == VALKEYMODULE_SUBEVENT_LOADING_FAILED && beside_old) return ForgetLoadedPosition();
   const bool ours = sub == VALKEYMODULE_SUBEVENT_LOADING_ENDED && !journal.failed() &&

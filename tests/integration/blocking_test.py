@@ -40,7 +40,7 @@ def cold_list(node, key="l", count=2):
 
 def test_a_client_with_subscriptions_waits_where_the_server_lets_modules_block_it(node):
     """On servers from 8.1 on nothing that a module can do makes such a client wait."""
-    may_wait = tuple(map(int, node.info("server")["valkey_version"].split(".")[:2])) < (8, 1)
+    may_wait = node.version() < (8, 1)
     connection = Connection(node.port, resp3=True)
     connection.send(("SUBSCRIBE", "channel"))
     connection.send(("FLASH.BLPOP", "empty", "0.05"), ("FLASH.BZPOPMIN", "empty", "0.05"))

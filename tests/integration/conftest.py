@@ -161,6 +161,11 @@ class Server:
         wait_until(lambda: self.info("replication").get("slave_repl_offset", -1) >= offset,
                    30, f"replication offset {offset}")
 
+    def version(self):
+        """(8, 1): of which generation the server is."""
+        number = self.info("server").get("valkey_version", "8.0")
+        return tuple(int(part) for part in number.split(".")[:2])
+
     def save(self):
         """SAVE; again where a snapshot is under way, as a log may just have asked for one."""
         def saved():

@@ -86,7 +86,7 @@ def test_a_transaction_is_not_torn_by_what_runs_long_within_it(server):
 
 def test_threads_that_may_answer_early_are_put_away_while_needed(server):
     node = server({**LOGGED, "io-threads": "2"})
-    if int(node.info("server")["valkey_version"].split(".")[0]) < 9:
+    if node.version() < (9, 0):
         pytest.skip("threads of this server answer at the turn's end alone")
     threads = lambda: node.client.config_get("io-threads")["io-threads"]  # noqa: E731
     assert threads() == "1"

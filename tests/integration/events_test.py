@@ -153,8 +153,7 @@ def test_times_to_live_that_run_out(sides):
 def test_a_time_in_the_past_is_told_as_this_generation_does(sides):
     """Valkey 8.0 says `del`; `expired` since 8.1."""
     node, flash, native = sides
-    version = [int(part) for part in node.info("server")["valkey_version"].split(".")[:2]]
-    told = "del" if version < [8, 1] else "expired"
+    told = "del" if node.version() < (8, 1) else "expired"
     for teller in (flash, native):
         for shape, words in SHAPES.items():
             teller.side.call([words[0], shape, *words[2:]])

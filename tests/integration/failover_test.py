@@ -13,6 +13,7 @@ import pytest
 from async_load_test import digest, fill, names, tiered
 from conftest import LOGGED, wait_until
 from failures.load import Load
+from harness.pairs import wait_for_tier
 from harness.parking import Holder, chill, parked_now, send_and_park
 from harness.resp import Connection
 
@@ -37,10 +38,6 @@ def pair(server):
             wait_for_tier(replica, "none")
         return primary, replica
     return make
-
-
-def wait_for_tier(node, state="open"):
-    wait_until(lambda: node.info("flash")["flash_tier_state"] == state, 30, f"tier {state}")
 
 
 def promote(node):

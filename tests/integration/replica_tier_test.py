@@ -14,7 +14,7 @@ import redis
 
 from conftest import LOGGED, StartError, wait_until
 from harness.cluster import Cluster, take_over
-from harness.pairs import outrun_backlog
+from harness.pairs import outrun_backlog, wait_for_tier
 
 MIB = 1 << 20
 SMALL = {"flash.cache-size-bytes": "2mb", "flash.compression": "none",
@@ -73,10 +73,6 @@ def expect_no_tier(node):
                   "tiered_keys", "blocks_cold", "blocks_demoting", "blocks_hot_clean",
                   "auto_demotions_inflight", "segments_free", "io_buffer_bytes"):
         assert info[f"flash_{field}"] == 0, field
-
-
-def wait_for_tier(node, state="open"):
-    wait_until(lambda: flash(node, "tier_state") == state, 30, f"tier_state {state}")
 
 
 def wait_for_link(node):

@@ -7,7 +7,8 @@ behind each key, its expiry, must still come after it, in the same database, and
 import pytest
 
 from conftest import wait_until
-from harness.cluster import single_node
+from harness.cluster import migration_outcomes, single_node
+from harness.disks import spoil_value
 from harness.parking import chill
 from slot_migration_test import Pair
 from snapshots_test import TIGHT, digest, fill_small_collections, fill_strings, value_of
@@ -130,16 +131,6 @@ def fill_in_slots(node, count):
     chill(node, *(f"{kind}{n}" for n in range(count) for kind in "sl"))
 
 
-def spoil(node, value):
-    """Flips one bit of where it lies."""
-    path = node.dir / "flash.tier"
-    data = path.read_bytes()
-    at = data.index(value)
-    with open(path, "r+b") as file:
-        file.seek(at + 20)
-        file.write(bytes([data[at + 20] ^ 1]))
-
-
 def test_a_spoilt_record_fails_the_rewrite(server):
     node = server(REWRITTEN)
     fill_strings(node, 500)
@@ -148,7 +139,7 @@ def test_a_spoilt_record_fails_the_rewrite(server):
     node.call("FLASH.SET", "victim", victim)
     chill(node, *(f"s{n}" for n in range(500)), "victim")
     files = sorted((node.dir / "appendonlydir").glob("*.base.*"))
-    spoil(node, victim)
+    spoil_value(node.dir / "flash.tier", victim)
     node.client.bgrewriteaof()
     wait_until(lambda: not node.info("persistence")["aof_rewrite_in_progress"], 30, "the rewrite")
     assert node.info("persistence")["aof_last_bgrewrite_status"] == "err"
@@ -182,8 +173,8 @@ def test_slots_leave_together_and_no_others(server):
     pair.source.call("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 8000, 12000, 2000, 5000, "NODE",
                      pair.id_of(pair.target), "SLOTSRANGE", 14000, 16383, "NODE",
                      pair.id_of(pair.target))
-    wait_until(lambda: all(dict(zip(job[::2], job[1::2]))[b"state"] == b"success" for job in
-                           pair.ask(pair.source, "CLUSTER", "GETSLOTMIGRATIONS")), 60, "both")
+    wait_until(lambda: all(state == b"success" for state, _ in migration_outcomes(pair.source)), 60,
+               "both")
     assert facts(pair.target, moves) == leaving
     assert facts(pair.source, lambda slot: not moves(slot)) == staying
     wait_until(lambda: pair.source.call("DBSIZE") * 2 == len(staying), 30, "the source to let go")
@@ -196,7 +187,7 @@ def test_a_spoilt_record_fails_the_migration(server):
     victim = b"a victim of 13 " * 40
     pair.source.call("FLASH.SET", "victim", victim)
     chill(pair.source, "victim")
-    spoil(pair.source, victim)
+    spoil_value(pair.source.dir / "flash.tier", victim)
     pair.migrate(0, 16383)
     pair.wait_for(b"failed")
     assert "could not be read from flash while saving (checksum mismatch)" in pair.source.log()

@@ -16,6 +16,7 @@ import redis
 
 from conftest import LOGGED, wait_until
 from failures.load import Load
+from harness.cluster import migration_outcomes
 from harness.resp import Connection
 from slot_migration_test import Pair, assert_empty, digests, fill
 
@@ -48,8 +49,8 @@ class Migrations:
         """Waits for the end, also where the node that knew of it has forgotten; True if moved."""
         pair = self.pair
         wait_until(lambda: all(pair.settled(node) for node in pair.nodes), 90, "the cluster")
-        wait_until(lambda: not pair.ask(pair.source, "CLUSTER", "GETSLOTMIGRATIONS")
-                   or pair.outcome()[0] in ENDED, 90, "the migration's end")
+        wait_until(lambda: not migration_outcomes(pair.source) or pair.outcome()[0] in ENDED, 90,
+                   "the migration's end")
         ids = [pair.id_of(node) for node in pair.nodes]
         wait_until(lambda: pair.owner_of(pair.source) == pair.owner_of(pair.target) in ids, 60,
                    "one owner")

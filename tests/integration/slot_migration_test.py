@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import LOGGED, free_port, wait_until
-from harness.cluster import PARTIAL
+from harness.cluster import PARTIAL, migration_outcomes
 from harness.parking import chill
 from harness.resp import Connection
 
@@ -62,9 +62,7 @@ class Pair:
 
     def outcome(self):
         """State and message of the last migration, as the source has it."""
-        job = self.ask(self.source, "CLUSTER", "GETSLOTMIGRATIONS")[0]
-        job = dict(zip(job[::2], job[1::2]))
-        return job[b"state"], job[b"message"]
+        return migration_outcomes(self.source)[0]
 
     def wait_for(self, *states):
         return wait_until(lambda: self.outcome() if self.outcome()[0] in states else None, 60,

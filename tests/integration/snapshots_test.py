@@ -8,6 +8,7 @@ import redis
 
 from collections_test import crc64
 from conftest import StartError, wait_until
+from harness.disks import spoil_value
 from harness.parking import chill
 from harness.resp import Connection
 
@@ -214,12 +215,7 @@ def test_a_spoilt_record_fails_the_save(server, prefix):
     else:
         node.call("FLASH.HSET", "victim", "field", victim)
     chill(node, "victim")
-    path = node.dir / "flash.tier"
-    data = path.read_bytes()
-    at = data.index(victim)
-    with open(path, "r+b") as file:
-        file.seek(at + 20)
-        file.write(bytes([data[at + 20] ^ 1]))
+    spoil_value(node.dir / "flash.tier", victim)
     node.client.bgsave()
     wait_until(lambda: not node.info("persistence")["rdb_bgsave_in_progress"], 30, "BGSAVE")
     assert node.info("persistence")["rdb_last_bgsave_status"] == "err"

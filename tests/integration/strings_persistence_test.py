@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from conftest import wait_until
+from harness import disks
 from harness.parking import chill
 
 LATER_MS = 4102444800000
@@ -214,7 +215,7 @@ def test_a_child_that_cannot_read_fails_the_save_and_keeps_the_last_file(server)
     good = (node.dir / "dump.rdb").read_bytes()
     node.call("FLASH.SET", "victim", b"victim" * 500)
     chill(node, "victim")
-    spoil(node, b"victimvictim")
+    disks.spoil_value(node.dir / "flash.tier", b"victimvictim")
     node.client.bgsave()
     wait_until(lambda: not node.info("persistence")["rdb_bgsave_in_progress"], 30, "BGSAVE")
     assert node.info("persistence")["rdb_last_bgsave_status"] == "err"
@@ -233,15 +234,3 @@ def test_a_child_that_cannot_read_fails_the_save_and_keeps_the_last_file(server)
     assert node.call("EXISTS", "victim") == 1
     node.call("FLASH.DEL", "victim")
     node.save_in_background()
-
-
-def spoil(node, needle):
-    """Flips bits of the tier file where `needle` is stored."""
-    path = node.dir / "flash.tier"
-    data = path.read_bytes()
-    at = data.index(needle)
-    with open(path, "r+b") as file:
-        while at >= 0:
-            file.seek(at + 3)
-            file.write(bytes([data[at + 3] ^ 0x10]))
-            at = data.find(needle, at + 4000)

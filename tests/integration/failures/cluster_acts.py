@@ -13,6 +13,7 @@ import redis
 
 from conftest import wait_until
 from failures.cluster_world import SLOT, TIMEOUT_MS
+from harness.cluster import migration_outcomes
 
 CUT_OFF = ("CLUSTERDOWN", "NOREPLICAS")
 
@@ -136,17 +137,10 @@ def source_isolated_while_its_slot_moves(world):
 def target_isolated_while_a_slot_comes(world):
     target = _begin_migration(world)
     world.network.cut(target)
-    wait_until(lambda: _outcome(world.primary) in (b"failed", b"cancelled"), 120,
+    wait_until(lambda: migration_outcomes(world.primary)[0][0] in (b"failed", b"cancelled"), 120,
                "the migration to fail")
     world.network.join(target)
     _nothing_stays(world, target)
-
-
-def _outcome(node):
-    job = node.call("CLUSTER", "GETSLOTMIGRATIONS")[0]
-    if isinstance(job, dict):
-        return job.get(b"state") or job.get("state")
-    return dict(zip(job[::2], job[1::2]))[b"state"]
 
 
 MIGRATIONS = (source_isolated_while_its_slot_moves, target_isolated_while_a_slot_comes)

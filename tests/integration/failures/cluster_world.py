@@ -5,7 +5,6 @@ affair: the load is told what it decided. All keys are in one slot. Needs root: 
 """
 
 import os
-import signal
 
 from conftest import MODULE, SLOWDOWN, wait_until
 from failures.world import FILLER, World
@@ -28,10 +27,7 @@ class ClusterWorld(World):
         super().__init__(network, folder, seed, tier, SETTINGS)
         self.voters = [network.server(folder / f"voter{n}", self.settings, MODULE)
                        for n in range(2)]
-
-    @property
-    def everybody(self):
-        return self.nodes + self.voters
+        self.everybody += self.voters
 
     def start(self):
         for node in self.everybody:
@@ -87,6 +83,8 @@ class ClusterWorld(World):
 
         A machine that held up everything for long may have had it vote meanwhile.
         """
+        for node in self.everybody:
+            node.call("CONFIG", "SET", "min-replicas-to-write", 0)
         self.load.topology(self.replicas(), 0)
         self.wait_for_votes()
         heir = self.heir()
@@ -102,15 +100,6 @@ class ClusterWorld(World):
         wait_until(settled, 120, f"{heir.dir.name} or its primary to follow the other")
         self.load.topology(self.replicas(), 1)
         self.count_replicas()
-
-    def heal(self):
-        for node in self.everybody:
-            self.network.join(node)
-            if not node.alive():
-                node.start()
-            node.process.send_signal(signal.SIGCONT)
-            node.call("CONFIG", "SET", "min-replicas-to-write", 0)
-        self.arrange()
 
 
 def epoch(node):

@@ -40,6 +40,7 @@ class World:
                                      {**self.settings, "flash.replica-tier-enabled": tiers[n]},
                                      MODULE)
                       for n in range(self.NODES)]
+        self.everybody = list(self.nodes)
         self.primary = self.nodes[0]
         self.follows = {}  # Of each replica: whom.
         self.load = None
@@ -99,7 +100,7 @@ class World:
 
     def heal(self):
         """Everything runs, is reachable, and follows the primary."""
-        for node in self.nodes:
+        for node in self.everybody:
             self.network.join(node)
             if not node.alive():
                 node.start()

@@ -108,6 +108,12 @@ def take_over(replica, seconds=120):
     wait_until(took_over, seconds, "the manual failover")
 
 
+def migration_outcomes(node):
+    """State and message of each atomic slot migration the node knows of, the last one first."""
+    jobs = [dict(zip(job[::2], job[1::2])) for job in node.call("CLUSTER", "GETSLOTMIGRATIONS")]
+    return [(job[b"state"], job[b"message"]) for job in jobs]
+
+
 def shards_agree(path):
     """Does a node's file name the same shard for each replica and its primary?"""
     lines = [line.split() for line in path.read_text().splitlines() if "shard-id=" in line]

@@ -35,6 +35,17 @@ def spoil_file(path, start=4096):
         os.close(tier)
 
 
+def spoil_value(path, needle):
+    """Flips a bit of each place where `needle` is stored. Raises ValueError where it is not."""
+    data = path.read_bytes()
+    at = data.index(needle)
+    with open(path, "r+b") as file:
+        while at >= 0:
+            file.seek(at + 3)
+            file.write(bytes([data[at + 3] ^ 0x10]))
+            at = data.find(needle, at + 4000)
+
+
 class Disk:
     """A mounted file system of `mib` MiB at `path`."""
 

@@ -46,6 +46,10 @@ def replicate(replica, primary):
     wait_until(stands, 30, "the AOF")
 
 
+def wait_for_tier(node, state="open"):
+    wait_until(lambda: node.info("flash")["flash_tier_state"] == state, 30, f"tier_state {state}")
+
+
 def outrun_backlog(primary, *commands):
     """Drops the links to replicas and, before any can be back, fills the backlog: they take all
     anew, of the same history. `commands` go in between."""
