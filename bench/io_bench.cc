@@ -1,8 +1,9 @@
 // io_bench.cc: 4 KiB random reads through the devices and through the I/O threads, at depth 1
-// and 50; io_uring and threads side by side.
+// and 50; io_uring and threads side by side. Or large transfers in ordinary and in huge pages.
 //
 // bench_io_bench --file=PATH [--bytes=2147483648] [--seconds=3] [--threads=1] [--rounds=1]
-// With more rounds only the two backends run, in turns.
+//   [--large=1]
+// With more rounds only the two backends run, in turns. --large: transfers of 256 KiB and 1 MiB.
 // PATH becomes a tier file filled with random bytes; it is kept, so that fio can read the same
 // file:
 //   fio --name=r --filename=PATH --size=2g --rw=randread --bs=4k --ioengine=io_uring --direct=1
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "io/flash_file.h"
 #include "io/read_buffers.h"
@@ -37,6 +39,7 @@ struct Arguments {
   uint64_t seconds = 3;
   uint32_t threads = 1;
   uint32_t rounds = 1;
+  bool large = false;
 };
 
 uint64_t CpuUs(int who) {
@@ -66,7 +69,7 @@ class Run {
     const double owner_us = static_cast<double>(CpuUs(RUSAGE_THREAD) - owner_cpu_us_) / reads;
     std::sort(latencies_us_.begin(), latencies_us_.end());
     std::printf(
-        "%-42s depth %2zu: %8.0f IOPS  p50 %4llu us  p99 %4llu us  CPU %5.1f us/read"
+        "%-42s depth %2zu: %8.0f IOPS  p50 %4llu us  p99 %4llu us  CPU %5.1f us each"
         " (owner %4.1f)\n",
         name, depth, reads / seconds, At(50), At(99), cpu_us, owner_us);
     std::fflush(stdout);
@@ -159,6 +162,55 @@ void BenchDevice(const Arguments& arguments, const char* name, std::unique_ptr<i
   run.Print(name, depth);
 }
 
+/// Random transfers of `bytes` each, kLargeDepth at a time, in memory of `pages`.
+void BenchLarge(const Arguments& arguments, const io::FlashFile& file, io::Op op, uint32_t bytes,
+                base::PageKind pages) {
+  constexpr size_t kLargeDepth = 4;
+  const MutableBytes memory = base::MapPages(kLargeDepth * kMiB, pages);
+  std::memset(memory.data(), 7, memory.size());
+  auto device = OpenUring(file, {});
+  base::Random random(4);
+  std::vector<uint64_t> submitted_us(kLargeDepth);
+  Run run(arguments.seconds);
+  const auto submit = [&](uint64_t slot) {
+    submitted_us[slot] = kClock.NowUs();
+    // Behind the superblock.
+    const uint64_t offset = (1 + random.Below(arguments.bytes / bytes - 1)) * bytes;
+    std::byte* const data = memory.data() + slot * kMiB;
+    if (!device->Submit(
+            {.op = op, .offset = offset, .data = data, .bytes = bytes, .token = slot})) {
+      Die("full");
+    }
+  };
+  for (uint64_t slot = 0; slot < kLargeDepth; ++slot) submit(slot);
+  std::vector<io::Completion> done(kLargeDepth);
+  while (device->inflight() > 0) {
+    const size_t count = device->Reap(done, 1'000'000);
+    const bool over = run.over();
+    for (size_t i = 0; i < count; ++i) {
+      if (done[i].result != static_cast<int32_t>(bytes)) Die("a transfer failed");
+      run.Note(submitted_us[done[i].token]);
+      if (!over) submit(done[i].token);
+    }
+  }
+  device.reset();
+  base::UnmapPages(memory);
+  const std::string name = std::string(op == io::Op::kRead ? "read " : "write ") +
+                           std::to_string(bytes / kKiB) + " KiB, " +
+                           (pages == base::PageKind::kHuge ? "huge" : "ordinary") + " pages";
+  run.Print(name.c_str(), kLargeDepth);
+}
+
+void BenchAllLarge(const Arguments& arguments, const io::FlashFile& file) {
+  for (const uint32_t bytes : {uint32_t{256 * kKiB}, uint32_t{kMiB}}) {
+    for (const io::Op op : {io::Op::kWrite, io::Op::kRead}) {
+      for (const auto pages : {base::PageKind::kOrdinary, base::PageKind::kHuge}) {
+        BenchLarge(arguments, file, op, bytes, pages);
+      }
+    }
+  }
+}
+
 struct ReadTask : io::Task {
   Run* run = nullptr;
   std::vector<ReadTask*>* finished = nullptr;
@@ -216,6 +268,7 @@ Arguments Parse(int argc, char** argv) {
     if (name == "--file") arguments.file = value;
     if (name == "--bytes") arguments.bytes = std::strtoull(value.c_str(), nullptr, 10);
     if (name == "--seconds") arguments.seconds = std::strtoull(value.c_str(), nullptr, 10);
+    if (name == "--large") arguments.large = value == "1";
     if (name == "--rounds") {
       arguments.rounds = static_cast<uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
     }
@@ -232,6 +285,10 @@ int Main(int argc, char** argv) {
   auto file = io::FlashFile::Open({.path = arguments.file, .capacity_bytes = arguments.bytes});
   if (!file) Die(file.error().message);
   if ((*file)->created()) FillFile(**file);
+  for (uint32_t round = 0; arguments.large && round < arguments.rounds; ++round) {
+    BenchAllLarge(arguments, **file);
+  }
+  if (arguments.large) return 0;
   const struct {
     const char* name;
     io::UringDevice::Options options;

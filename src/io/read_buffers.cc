@@ -10,13 +10,13 @@
 namespace flash::io {
 namespace {
 
+// Mapping 1 MiB costs more than keeping it. Two fill a huge page and a little more.
 constexpr size_t kLargeKept = 2;
 
 }  // namespace
 
 ReadBuffers::ReadBuffers(const Options& options) : options_(options) {
-  const size_t bytes = static_cast<size_t>(options.small_count) * kSmallBytes;
-  small_ = {Map(bytes), bytes};
+  small_ = Map(static_cast<size_t>(options.small_count) * kSmallBytes, base::PageKind::kOrdinary);
   small_free_.reserve(options.small_count);
   for (uint32_t i = options.small_count; i > 0; --i) {
     small_free_.push_back(small_.data() + static_cast<size_t>(i - 1) * kSmallBytes);
@@ -24,41 +24,50 @@ ReadBuffers::ReadBuffers(const Options& options) : options_(options) {
 }
 
 ReadBuffers::~ReadBuffers() {
-  for (std::byte* buffer : large_free_) Unmap(buffer, kLargeBytes);
-  Unmap(small_.data(), small_.size());
+  Unmap(kept_);
+  Unmap(small_);
 }
 
-std::byte* ReadBuffers::Map(size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  FLASH_CHECK(memory != MAP_FAILED);
+MutableBytes ReadBuffers::Map(size_t bytes, base::PageKind kind) {
+  const MutableBytes memory = base::MapPages(bytes, kind);
   // Refused only where the kernel lacks it; a child then copies pages it never uses.
-  [[maybe_unused]] const int advised = madvise(memory, bytes, MADV_DONTFORK);
+  [[maybe_unused]] const int advised = madvise(memory.data(), memory.size(), MADV_DONTFORK);
   mapped_bytes_.store(mapped_bytes_.load(std::memory_order_relaxed) + bytes,
                       std::memory_order_relaxed);
-  return static_cast<std::byte*>(memory);
+  return memory.first(bytes);
 }
 
-void ReadBuffers::Unmap(std::byte* memory, size_t bytes) {
-  munmap(memory, bytes);
-  mapped_bytes_.store(mapped_bytes_.load(std::memory_order_relaxed) - bytes,
+void ReadBuffers::Unmap(MutableBytes memory) {
+  base::UnmapPages(memory);
+  mapped_bytes_.store(mapped_bytes_.load(std::memory_order_relaxed) - memory.size(),
                       std::memory_order_relaxed);
 }
 
 size_t ReadBuffers::Room(uint32_t bytes) const {
   if (bytes <= kSmallBytes) return small_free_.size();
-  return large_free_.size() + options_.large_count_max - large_count_;
+  return options_.large_count_max - large_taken_;
 }
 
 std::byte* ReadBuffers::Take(uint32_t bytes) {
   FLASH_CHECK(bytes <= kLargeBytes);
   if (Room(bytes) == 0) return nullptr;
-  std::vector<std::byte*>& free = bytes <= kSmallBytes ? small_free_ : large_free_;
-  if (free.empty()) {
-    ++large_count_;
-    return Map(kLargeBytes);
+  if (bytes > kSmallBytes) return TakeLarge();
+  std::byte* buffer = small_free_.back();
+  small_free_.pop_back();
+  return buffer;
+}
+
+std::byte* ReadBuffers::TakeLarge() {
+  ++large_taken_;
+  if (kept_.empty()) {
+    kept_ = Map(kLargeKept * kLargeBytes, base::PageKind::kHuge);
+    for (size_t i = kLargeKept; i > 0; --i) {
+      kept_free_.push_back(kept_.data() + (i - 1) * kLargeBytes);
+    }
   }
-  std::byte* buffer = free.back();
-  free.pop_back();
+  if (kept_free_.empty()) return Map(kLargeBytes, base::PageKind::kOrdinary).data();
+  std::byte* buffer = kept_free_.back();
+  kept_free_.pop_back();
   return buffer;
 }
 
@@ -68,11 +77,13 @@ void ReadBuffers::Give(std::byte* buffer, uint32_t bytes) {
 #endif
   if (bytes <= kSmallBytes) {
     small_free_.push_back(buffer);
-  } else if (large_free_.size() < kLargeKept) {
-    large_free_.push_back(buffer);
+    return;
+  }
+  --large_taken_;
+  if (buffer >= kept_.data() && buffer < kept_.data() + kept_.size()) {
+    kept_free_.push_back(buffer);
   } else {
-    Unmap(buffer, kLargeBytes);
-    --large_count_;
+    Unmap({buffer, kLargeBytes});
   }
 }
 

@@ -1,8 +1,9 @@
 // read_buffers.h: the memory that reads of one I/O thread land in.
 //
 // Most reads are a few KiB and use one of a fixed number of 16 KiB slots in one mapping that is
-// lent to the device; larger ones (to 1 MiB and its alignment) get a mapping of their own, on
-// demand and bounded. All of it is page-exclusive and MADV_DONTFORK, so that a device can write
+// lent to the device. For larger ones (to 1 MiB and its alignment) there are two buffers side by
+// side in a huge page, made when first needed, and beyond them mappings on demand, as many as the
+// bound allows. All of it is page-exclusive and MADV_DONTFORK, so that a device can write
 // into it at any time without a forked child seeing, or paying for, the change. Knows neither tasks
 // nor devices. Thread: one owner, except mapped_bytes. Decision: docs/adr/0003.
 #pragma once
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/pages.h"
 
 namespace flash::io {
 
@@ -43,15 +45,16 @@ class ReadBuffers {
   }
 
  private:
-  [[nodiscard]] std::byte* Map(size_t bytes);
-  void Unmap(std::byte* memory, size_t bytes);
+  [[nodiscard]] MutableBytes Map(size_t bytes, base::PageKind kind);
+  void Unmap(MutableBytes memory);
+  [[nodiscard]] std::byte* TakeLarge();
 
   Options options_;
   MutableBytes small_;
   std::vector<std::byte*> small_free_;
-  std::vector<std::byte*>
-      large_free_;            // At most kLargeKept: mapping 1 MiB costs more than keeping it.
-  uint32_t large_count_ = 0;  // Mapped, taken or not.
+  MutableBytes kept_;                  // Of kLargeKept large buffers; empty until one is taken.
+  std::vector<std::byte*> kept_free_;  // Of those.
+  uint32_t large_taken_ = 0;
   std::atomic<uint64_t> mapped_bytes_{0};
 };
 

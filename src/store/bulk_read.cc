@@ -74,7 +74,9 @@ class Reader {
       batch.runs.push_back(run);
     }
     if (batch.runs.empty()) return;
-    if (memory_[slot].size() < batch.bytes) memory_[slot] = PageMemory(batch.bytes);
+    if (memory_[slot].size() < batch.bytes) {
+      memory_[slot] = PageMemory(batch.bytes, base::PageKind::kHuge);
+    }
     ranges_.clear();
     for (const OneRun& run : batch.runs) {
       ranges_.push_back(

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "store/store_test_support.h"
+#include "tests/support/memory_map.h"
 
 namespace flash::store {
 namespace {
@@ -20,6 +21,7 @@ class WatchedSource final : public SnapshotSource {
   [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into) override {
     ++reads;
     bytes += into.size();
+    in_huge_pages += testing::FactsOf(into.data()).Has("hg") ? 1 : 0;
     if (hangs) return Code::kTimeout;
     if (offset < fail_to && offset + into.size() > fail_from) return Code::kIo;
     if (file_->ReadAt(offset, into) != into.size()) return Code::kIo;
@@ -27,6 +29,7 @@ class WatchedSource final : public SnapshotSource {
   }
   uint64_t reads = 0;
   uint64_t bytes = 0;
+  uint64_t in_huge_pages = 0;
   uint64_t fail_from = 0, fail_to = 0;
   bool hangs = false;
 
@@ -83,6 +86,8 @@ TEST_F(BulkReadTest, NeighboursComeTogether) {
   EXPECT_TRUE(Read(records).empty());
   EXPECT_LT(source_.reads, records.size() / 50);
   EXPECT_LT(source_.bytes, 3 * bench_.store->stats().used_bytes / 2);
+  const uint64_t least = testing::HaveHugePages() ? source_.reads / 2 : 0;
+  EXPECT_GE(source_.in_huge_pages, least);
 }
 
 TEST_F(BulkReadTest, AFewFarApartAreReadAlone) {

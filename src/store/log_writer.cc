@@ -156,9 +156,7 @@ const WriteBuffer* LogWriter::Find(Place place) const {
 
 uint64_t LogWriter::buffer_bytes() const {
   uint64_t bytes = 0;
-  for (const WriteStream& stream : streams_) {
-    for (const auto& buffer : stream.buffers()) bytes += buffer->memory.size();
-  }
+  for (const WriteStream& stream : streams_) bytes += stream.memory_bytes();
   return bytes;
 }
 
@@ -173,13 +171,7 @@ uint64_t LogWriter::buffered_records_bytes() const {
 }
 
 void LogWriter::LeakInflight() {
-  for (WriteStream& stream : streams_) {
-    for (auto& buffer : stream.buffers()) {
-      if (buffer->state != WriteBuffer::State::kWriting) continue;
-      buffer->done = nullptr;  // Read by the owner thread alone, when it reaps.
-      (void)buffer.release();
-    }
-  }
+  for (WriteStream& stream : streams_) stream.LeakInflight();
   inflight_ = 0;
 }
 

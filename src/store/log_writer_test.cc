@@ -8,11 +8,12 @@
 #include "io/fault_injector.h"
 #include "io/faulty_device.h"
 #include "store/store_test_support.h"
+#include "tests/support/memory_map.h"
 
 namespace flash::store {
 namespace {
 
-class LogWriterTest : public testing::Test {
+class LogWriterTest : public ::testing::Test {
  protected:
   static constexpr uint32_t kSegmentBytes = 64 * kKiB;
   static constexpr uint32_t kBufferBytes = 16 * kKiB;
@@ -69,6 +70,22 @@ TEST_F(LogWriterTest, TheNextChunkBeginsAtTheAlignment) {
   EXPECT_NE(writer_.Find(second), nullptr);
   EXPECT_EQ(writer_.counters().bytes_submitted, 512u);
   writer_.CheckInvariants();
+}
+
+TEST_F(LogWriterTest, BuffersOfAStreamLieSideBySideInHugePagesThatAChildGets) {
+  const LogWriter writer({.buffers_per_stream = 4, .buffer_bytes = kRecordBytesMax}, &table_,
+                         &backend_, &clock_, &owner_);
+  EXPECT_EQ(writer.buffer_bytes(), 8 * uint64_t{kRecordBytesMax});
+  for (const StreamKind kind : {StreamKind::kFresh, StreamKind::kSurvivor}) {
+    const auto& buffers = writer.stream(kind).buffers();
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      EXPECT_EQ(buffers[i]->data, buffers[0]->data + i * kRecordBytesMax);
+    }
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(buffers[0]->data) % base::kHugePageBytes, 0U);
+    const auto facts = testing::FactsOf(buffers[3]->data);
+    EXPECT_FALSE(facts.Has("dc"));
+    EXPECT_EQ(facts.Has("hg"), testing::HaveHugePages());
+  }
 }
 
 TEST_F(LogWriterTest, StreamsUseSegmentsOfTheirOwn) {

@@ -1,4 +1,4 @@
-// page_memory.h: a run of whole pages, mapped, for buffers that a device reads from and for
+// page_memory.h: a run of whole pages with an owner, for buffers that a device reads from and for
 // staging.
 //
 // Outside the counted allocator (docs/adr/0001), zero at first, taking memory only where touched,
@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/pages.h"
 
 namespace flash::store {
 
@@ -16,13 +17,14 @@ class PageMemory {
  public:
   PageMemory() = default;
   /// At least `bytes`, rounded up to pages. Ends the process when the address space has none left.
-  explicit PageMemory(size_t bytes);
+  explicit PageMemory(size_t bytes, base::PageKind kind = base::PageKind::kOrdinary)
+      : bytes_(base::MapPages(bytes, kind)) {}
   PageMemory(PageMemory&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   PageMemory& operator=(PageMemory&& other) noexcept {
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  ~PageMemory();
+  ~PageMemory() { base::UnmapPages(bytes_); }
 
   [[nodiscard]] std::byte* data() const { return bytes_.data(); }
   [[nodiscard]] size_t size() const { return bytes_.size(); }

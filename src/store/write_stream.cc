@@ -22,15 +22,25 @@ void SealBuffer(io::Task& task, MutableBytes io_bytes) noexcept {
 
 WriteStream::WriteStream(const Options& options, SegmentTable* table, ClosedBuffers* closed)
     : options_(options), table_(table), closed_(closed) {
+  const size_t step = base::AlignUp(options.buffer_bytes, options.alignment);
+  memory_ = PageMemory(options.buffers * step, base::PageKind::kHuge);
   for (uint32_t i = 0; i < options.buffers; ++i) {
     auto buffer = std::make_unique<WriteBuffer>();
     buffer->kind = io::Task::Kind::kWrite;
     buffer->work = &SealBuffer;
-    buffer->memory = PageMemory(options.buffer_bytes);
-    buffer->data = buffer->memory.data();
+    buffer->data = memory_.data() + i * step;
     buffer->stream = options.kind;
     buffer->context.hash_seed = options.hash_seed;
     buffers_.push_back(std::move(buffer));
+  }
+}
+
+void WriteStream::LeakInflight() {
+  for (auto& buffer : buffers_) {
+    if (buffer->state != WriteBuffer::State::kWriting) continue;
+    buffer->done = nullptr;  // Read by the owner thread alone, when it reaps.
+    (void)buffer.release();
+    memory_.Leak();
   }
 }
 

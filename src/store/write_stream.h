@@ -37,7 +37,6 @@ struct WriteBuffer : io::Task {
   };
   State state = State::kIdle;
   StreamKind stream = StreamKind::kFresh;
-  PageMemory memory;
   uint32_t used = 0;
   SegmentIndex segment = 0;
   ChecksumContext context;
@@ -101,6 +100,10 @@ class WriteStream {
     return buffers_;
   }
   [[nodiscard]] std::vector<std::unique_ptr<WriteBuffer>>& buffers() { return buffers_; }
+  [[nodiscard]] uint64_t memory_bytes() const { return memory_.size(); }
+
+  /// Gives up the buffers that a hung backend still holds: their memory stays mapped for good.
+  void LeakInflight();
 
  private:
   [[nodiscard]] WriteBuffer* TakeIdle();
@@ -111,6 +114,7 @@ class WriteStream {
   Options options_;
   SegmentTable* table_;
   ClosedBuffers* closed_;
+  PageMemory memory_;  // Of all buffers, in huge pages; not MADV_DONTFORK: a child reads it.
   std::vector<std::unique_ptr<WriteBuffer>> buffers_;
   std::optional<SegmentIndex> open_;
   WriteBuffer* filling_ = nullptr;  // Bound to the end of *open_.
