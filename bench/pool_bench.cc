@@ -1,8 +1,8 @@
-// pool_bench.cc: what puts and cold reads of 1 KiB blocks cost the main thread, everything below
+// pool_bench.cc: what puts and cold reads of blocks (1 KiB) cost the main thread, everything below
 // the server included, on a disk in memory.
 //
 // bench_pool_bench puts|reads [--count=200000] [--per_turn=1] [--cache_mib=64] [--threads=1]
-//   [--turn_us=0]
+//   [--turn_us=0] [--block_bytes=1024]
 // puts: a turn creates --per_turn blocks in a full cache and drives; reads: a turn keeps --per_turn
 // fetches of cold blocks under way; the rest of a turn is
 // --turn_us of other work, not counted. Prints CPU time of the main thread; for instructions run it
@@ -27,7 +27,6 @@
 namespace flash {
 namespace {
 
-constexpr uint32_t kBlockBytes = 1024;
 constexpr uint64_t kTierBytes = 4 * kGiB;
 const base::SystemClock kClock;
 
@@ -38,6 +37,7 @@ struct Arguments {
   uint64_t cache_mib = 64;
   uint64_t threads = 1;
   uint64_t turn_us = 0;
+  uint64_t block_bytes = 1024;
 };
 
 [[noreturn]] void Die(const char* line) {
@@ -70,7 +70,8 @@ class Bench {
   }
 
   void Run() {
-    while (pool_->stats().demotions < arguments_.cache_mib * 1024) CreateSome();
+    while (pool_->stats().demotions < arguments_.cache_mib * kMiB / arguments_.block_bytes)
+      CreateSome();
     other_ns_ = 0;
     const uint64_t cpu_ns = ThreadCpuNs();
     const uint64_t began_us = kClock.NowUs();
@@ -111,12 +112,12 @@ class Bench {
 
   void CreateSome() {
     for (uint64_t i = 0; i < arguments_.per_turn; ++i) {
-      if (!pool_->Admit(kBlockBytes + 24) &&
-          !pool_->AwaitRoom(kBlockBytes + 24, blocks::WaitCause::kHardMark)) {
+      if (!pool_->Admit(arguments_.block_bytes + 24) &&
+          !pool_->AwaitRoom(arguments_.block_bytes + 24, blocks::WaitCause::kHardMark)) {
         Die("no room");
       }
       MutableBytes to_fill;
-      ids_.push_back(pool_->Create(kBlockBytes, &to_fill));
+      ids_.push_back(pool_->Create(static_cast<uint32_t>(arguments_.block_bytes), &to_fill));
       for (size_t at = 0; at + 8 <= to_fill.size(); at += 8) {
         base::StoreLe<uint64_t>(to_fill.data() + at, random_.Next());
       }
@@ -179,6 +180,7 @@ Arguments Parse(int argc, char** argv) {
     if (name == "--per_turn") arguments.per_turn = value;
     if (name == "--cache_mib") arguments.cache_mib = value;
     if (name == "--threads") arguments.threads = value;
+    if (name == "--block_bytes") arguments.block_bytes = value;
     if (name == "--turn_us") arguments.turn_us = value;
   }
   if (arguments.what != "puts" && arguments.what != "reads") Die("puts or reads?");
