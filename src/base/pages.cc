@@ -1,5 +1,6 @@
 // pages.cc: see pages.h. A mapping that is to hold huge pages is made a huge page too long and cut
-// at both ends, since older kernels put it anywhere. Thread: any.
+// at both ends, since older kernels put it anywhere. It does not know what the pages are for.
+// Thread: any.
 #include "base/pages.h"
 
 #include <sys/mman.h>

@@ -134,6 +134,7 @@ Result<std::unique_ptr<FlashFile>> FlashFile::Open(const Options& options) {
     if (file->created_) unlink(file->path_.c_str());
     return sized.error();
   }
+  file->written_before_ = WrittenRanges(file->fd_, file->capacity_bytes_);
   file->ChooseTransfer(options.direct);
   file->NoteFileSystem();
   return file;
@@ -183,7 +184,17 @@ FlashFile::~FlashFile() {
   if (fd_ >= 0) close(fd_);
 }
 
+/// Asked by name: to open a device can already do something to it.
+Result<void> FlashFile::CheckKind() const {
+  struct stat status {};
+  if (stat(path_.c_str(), &status) != 0 || !S_ISBLK(status.st_mode)) return {};
+  return Fail(Code::kForeign,
+              "is a block device, which cannot be a tier; make a file system on it, mount it, and "
+              "set flash.path to a file there");
+}
+
 Result<bool> FlashFile::OpenExisting() {
+  if (auto kind = CheckKind(); !kind) return kind.error();
   fd_ = open(path_.c_str(), kOpenFlags);
   if (fd_ < 0) {
     const int error = errno;

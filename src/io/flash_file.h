@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "io/device.h"
+#include "io/written_ranges.h"
 
 namespace flash::io {
 
@@ -67,6 +68,8 @@ class FlashFile {
   [[nodiscard]] bool direct() const { return direct_; }
   [[nodiscard]] Target target() const { return {fd_, alignment_}; }
   [[nodiscard]] bool created() const { return created_; }
+  /// What was written of it before this Open, as far as the file system says; see WrittenRanges.
+  [[nodiscard]] const std::vector<FileRange>& written_before() const { return written_before_; }
   /// What an operator should know: file system kind, no O_DIRECT, space not reserved. One line
   /// each.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
@@ -76,6 +79,7 @@ class FlashFile {
   FlashFile() = default;
 
   [[nodiscard]] Result<void> SetOptions(const Options& options);
+  [[nodiscard]] Result<void> CheckKind() const;
   /// False: there is no such file.
   [[nodiscard]] Result<bool> OpenExisting();
   [[nodiscard]] Result<void> OpenDescriptor();
@@ -107,6 +111,7 @@ class FlashFile {
   uint32_t alignment_ = 4096;
   bool direct_ = false;
   bool created_ = false;
+  std::vector<FileRange> written_before_;
   std::vector<std::string> warnings_;
 };
 

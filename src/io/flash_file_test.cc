@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -154,6 +155,35 @@ TEST_F(FlashFileTest, RefusesFoldersAndMissingFolders) {
 TEST_F(FlashFileTest, RefusesWhatIsNoRegularFile) {
   ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
   ExpectRefused(Code::kForeign, "is not a regular file");
+}
+
+TEST_F(FlashFileTest, RefusesBlockDevicesWithoutOpeningThem) {
+  // A device that does not exist: who opened it would hear of that.
+  if (mknod(path_.c_str(), S_IFBLK | 0600, makedev(7, 4095)) != 0) {
+    GTEST_SKIP() << "no right to make a device node";
+  }
+  ExpectRefused(Code::kForeign, "is a block device, which cannot be a tier; make a file system");
+  const auto checked = FlashFile::Check({.path = path_, .capacity_bytes = kCapacity});
+  EXPECT_EQ(checked.code(), Code::kForeign);
+}
+
+TEST_F(FlashFileTest, SaysWhatWasWrittenBefore) {
+  const auto count = [](const FlashFile& file) {
+    uint64_t bytes = 0;
+    for (const FileRange& range : file.written_before()) bytes += range.bytes;
+    return bytes;
+  };
+  {
+    const auto file = Open();
+    ASSERT_TRUE(file);
+    if (count(**file) == 0) GTEST_SKIP() << "a file system that does not tell";
+    EXPECT_EQ(count(**file), kSuperblockBytes);
+    const AlignedMemory memory = MakeAligned(64 * kKiB);
+    ASSERT_EQ(pwrite((*file)->fd(), memory.get(), 64 * kKiB, 512 * kKiB), ssize_t{64 * kKiB});
+  }
+  const auto file = Open(2 * kCapacity);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(count(**file), kSuperblockBytes + 64 * kKiB);
 }
 
 TEST_F(FlashFileTest, RefusesNoCapacity) {

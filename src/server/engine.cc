@@ -37,10 +37,13 @@ blocks::BlockPool::Options PoolOptions(const Settings& settings) {
 }
 
 /// No record of an earlier store over the same file may pass for one of this.
-blocks::BlockPool::StoreMaker StoreOfItsOwn(const blocks::BlockPool::StoreMaker& real) {
-  return [real](store::RecordStore::Options options, store::RecordOwner* owner) {
+blocks::BlockPool::StoreMaker StoreOver(const io::FlashFile& file,
+                                        const blocks::BlockPool::StoreMaker& real) {
+  return [real, &file](store::RecordStore::Options options, store::RecordOwner* owner) {
     options.hash_seed = RandomSeed();
-    return real(options, owner);
+    auto store = real(options, owner);
+    if (store) (*store)->NoteWritten(file.written_before());
+    return store;
   };
 }
 
@@ -120,7 +123,7 @@ Result<void> Engine::OpenTier(std::unique_ptr<io::FlashFile> file) {
   if (opened && hash_seed_ != 0) opened = file_->KeepHashSeed(hash_seed_);
   if (opened) {
     const auto real = blocks::BlockPool::RealStore(backend_.get(), &clock_);
-    opened = pool_->OpenStore(backend_.get(), StoreOfItsOwn(real));
+    opened = pool_->OpenStore(backend_.get(), StoreOver(*file_, real));
   }
   if (!opened) {
     backend_.reset();

@@ -97,6 +97,7 @@ void AddStorage(Fields& fields, const store::RecordStore::Stats& store) {
   fields.Add("storage_dead_bytes", store.dead_bytes);
   fields.Add("storage_reserved_bytes", store.reserved_bytes);
   fields.Add("storage_frozen_bytes", store.frozen_bytes);
+  fields.Add("storage_prepared_bytes", store.prepared_bytes);
   fields.Add("storage_device_bytes_written", store.device_bytes_written);
   fields.AddRatio("storage_write_amplification", store.device_bytes_written,
                   store.put_stored_bytes);

@@ -121,6 +121,9 @@ void LogWriter::OnWritten(io::Task& task) noexcept {
 void LogWriter::OnSuccess(WriteBuffer& buffer) {
   failing_ = false;
   backoff_us_ = 0;
+  const uint64_t end = buffer.offset + buffer.bytes;
+  table_->NotePrepared(buffer.segment,
+                       static_cast<uint32_t>((end - table_->BeginOf(buffer.segment)) / kUnitBytes));
   streams_[static_cast<size_t>(buffer.stream)].Release(buffer);
 }
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "io/backend.h"
+#include "io/written_ranges.h"
 #include "store/place.h"
 
 namespace flash::store {
@@ -129,6 +130,7 @@ class RecordStore {
     uint64_t dead_bytes = 0;      // Part of free: in sealed segments, back after compaction.
     uint64_t reserved_bytes = 0;  // Part of free: kept for compaction.
     uint64_t frozen_bytes = 0;    // Written bytes of segments kept for a child.
+    uint64_t prepared_bytes = 0;  // Of the file, written at least once, ever; see NoteWritten.
     uint64_t segments_free = 0, segments_open = 0, segments_sealed = 0, segments_waiting = 0,
              segments_bad = 0;
     uint64_t segment_bytes = 0;
@@ -157,6 +159,9 @@ class RecordStore {
                                                                  const base::Clock* clock,
                                                                  RecordOwner* owner);
   virtual ~RecordStore() = default;
+
+  /// These ranges of the file were written before it was opened: they count as prepared.
+  virtual void NoteWritten(std::span<const io::FileRange> ranges) = 0;
 
   /// Largest payload of one record: 1 MiB less a header, less on a small file.
   [[nodiscard]] virtual uint32_t payload_bytes_max() const = 0;

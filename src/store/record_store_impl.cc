@@ -119,6 +119,23 @@ uint32_t RecordStoreImpl::tasks_inflight() const {
          reads_inflight_;
 }
 
+void RecordStoreImpl::NoteWritten(std::span<const io::FileRange> ranges) {
+  // Segments are written front to back, in earlier lives too, so a sum says how far.
+  std::vector<uint64_t> bytes(table_.count());
+  for (const io::FileRange& range : ranges) {
+    const uint64_t end = range.offset + range.bytes;
+    for (SegmentIndex i = table_.SegmentOf(range.offset);
+         i < table_.count() && uint64_t{i} * table_.segment_bytes() < end; ++i) {
+      const uint64_t from = std::max(range.offset, table_.BeginOf(i));
+      const uint64_t to = std::min(end, table_.EndOf(i));
+      bytes[i] += to > from ? to - from : 0;
+    }
+  }
+  for (SegmentIndex i = 0; i < table_.count(); ++i) {
+    table_.NotePrepared(i, static_cast<uint32_t>(bytes[i] / kUnitBytes));
+  }
+}
+
 // --- Puts
 // -----------------------------------------------------------------------------------------
 
@@ -284,6 +301,7 @@ const RecordStore::Stats& RecordStoreImpl::stats() const {
   stats_.reserved_bytes =
       uint64_t{std::min(table_.free_count(), table_.reserve())} * table_.segment_bytes();
   stats_.frozen_bytes = table_.frozen_units() * kUnitBytes;
+  stats_.prepared_bytes = totals.prepared * kUnitBytes;
   stats_.segments_free = segments(SegmentState::kFree);
   stats_.segments_open = segments(SegmentState::kOpen);
   stats_.segments_sealed = segments(SegmentState::kSealed) + segments(SegmentState::kVictim);

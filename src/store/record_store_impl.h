@@ -24,6 +24,7 @@ class RecordStoreImpl final : public RecordStore {
                   const base::Clock* clock, RecordOwner* owner);
   ~RecordStoreImpl() override;
 
+  void NoteWritten(std::span<const io::FileRange> ranges) override;
   [[nodiscard]] uint32_t payload_bytes_max() const override { return payload_bytes_max_; }
   [[nodiscard]] Result<void> Put(BlockId id, uint32_t ticket, Bytes payload) override;
   [[nodiscard]] Result<void> Read(ReadRequest* request) override;

@@ -53,6 +53,46 @@ TEST(RecordStore, OpenRefusesBadSizes) {
   EXPECT_TRUE(open());
 }
 
+TEST(RecordStore, PreparedIsWhatWasWrittenAtLeastOnce) {
+  Bench bench({});
+  const BlockId count = Fill(bench, 1 * kMiB, 4000);
+  EXPECT_LT(bench.store->stats().prepared_bytes, 1 * kMiB) << "some are in write buffers";
+  bench.store->Flush();
+  ASSERT_TRUE(bench.Settle());
+  const auto first = bench.store->stats();
+  EXPECT_GT(first.prepared_bytes, 1 * kMiB);
+  EXPECT_EQ(first.prepared_bytes, first.device_bytes_written) << "each byte was new";
+  for (BlockId id = 1; id <= count; ++id) bench.owner.Forget(id);
+  for (int i = 0; i < 40; ++i) {  // More than the file holds: every segment is used again.
+    for (const BlockId id : {1, 2}) {
+      ASSERT_TRUE(bench.PutSoon(id, Payload(500'000 / 16, static_cast<std::byte>(i))));
+      bench.store->Flush();
+      ASSERT_TRUE(bench.Settle());
+      bench.owner.Forget(id);
+    }
+  }
+  const auto last = bench.store->stats();
+  EXPECT_GE(last.prepared_bytes, first.prepared_bytes);
+  EXPECT_LE(last.prepared_bytes, last.capacity_bytes);
+  bench.CheckAccounts();
+}
+
+TEST(RecordStore, WhatEarlierLivesWroteIsPreparedAndCountsOnce) {
+  Bench bench({.compression = RecordStore::Compression::kNone});
+  // The superblock, a part of the first segment, two whole ones and a part, and the file's end.
+  const std::vector<io::FileRange> ranges = {
+      {0, 8192}, {2 * 64 * kKiB, 2 * 64 * kKiB + 4096}, {16 * kMiB - 512, 512}};
+  bench.store->NoteWritten(ranges);
+  const uint64_t before = 4096 + 2 * 64 * kKiB + 4096 + 512;
+  EXPECT_EQ(bench.store->stats().prepared_bytes, before);
+  ASSERT_TRUE(bench.PutSoon(1, Payload(3000)));  // Into the first segment, where was one written.
+  bench.store->Flush();
+  ASSERT_TRUE(bench.Settle());
+  EXPECT_GT(bench.store->stats().device_bytes_written, 0u);
+  EXPECT_EQ(bench.store->stats().prepared_bytes, before);
+  bench.CheckAccounts();
+}
+
 TEST(RecordStore, PutRefusesBadPayloads) {
   Bench bench({});
   EXPECT_EQ(bench.store->Put(1, 1, {}).code(), Code::kInvalid);

@@ -145,6 +145,13 @@ void SegmentTable::NoteWriteFailure(SegmentIndex segment) {
   });
 }
 
+void SegmentTable::NotePrepared(SegmentIndex index, uint32_t units) {
+  Segment& segment = segments_[index];
+  if (units <= segment.prepared) return;
+  totals_.prepared += units - segment.prepared;
+  segment.prepared = units;
+}
+
 void SegmentTable::AppendLive(SegmentIndex segment, uint32_t units) {
   FLASH_DCHECK(state(segment) == SegmentState::kOpen);
   Update(segment, [units](Segment& s) {
@@ -245,7 +252,7 @@ void SegmentTable::CheckInvariants() const {
   SegmentTable sums(*this);
   sums.totals_ = Totals{};
   sums.held_by_users_ = 0;
-  uint64_t listed = 0, readers = 0;
+  uint64_t listed = 0, readers = 0, prepared = 0;
   for (SegmentIndex index = 0; index < count(); ++index) {
     const Segment& segment = segments_[index];
     sums.Count(segment, true);
@@ -258,13 +265,15 @@ void SegmentTable::CheckInvariants() const {
     FLASH_CHECK(segment.state != SegmentState::kFree ||
                 (segment.readers == 0 && segment.writers == 0 && segment.consumed == 0));
     readers += segment.readers;
+    prepared += segment.prepared;
+    FLASH_CHECK(BeginOf(index) + segment.prepared * kUnitBytes <= EndOf(index));
     listed += segment.listed ? 1 : 0;
     const bool should_list = segment.state == SegmentState::kSealed && CanBeVictim(index) &&
                              Qualifies(segment);  // Being sealed, it is not empty.
     FLASH_CHECK(segment.listed == should_list);
   }
   FLASH_CHECK(sums.totals_.live == totals_.live && sums.totals_.dead == totals_.dead);
-  FLASH_CHECK(sums.totals_.written == totals_.written);
+  FLASH_CHECK(sums.totals_.written == totals_.written && prepared == totals_.prepared);
   FLASH_CHECK(sums.totals_.segments == totals_.segments);
   FLASH_CHECK(sums.held_by_users_ == held_by_users_ && readers == readers_);
   FLASH_CHECK(totals_.segments[static_cast<size_t>(SegmentState::kFree)] == free_count_);

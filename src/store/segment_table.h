@@ -40,7 +40,8 @@ class SegmentTable {
     uint64_t dead = 0;     // Appended and no longer live; sealed segments and victims.
     uint64_t written = 0;  // Consumed, padding included; all segments but free ones.
     std::array<uint64_t, kSegmentStateCount> segments{};
-    uint64_t freed = 0;  // Times a segment became free.
+    uint64_t freed = 0;     // Times a segment became free.
+    uint64_t prepared = 0;  // Written to the file at least once, in this life or an earlier one.
   };
 
   /// A segment qualifies as a victim when this fraction of it (1 / n) is dead.
@@ -85,6 +86,8 @@ class SegmentTable {
   void EndVictim(SegmentIndex segment, bool complete);
   /// A write to the segment failed while others succeed: the third time it is given up once empty.
   void NoteWriteFailure(SegmentIndex segment);
+  /// `units` of the segment, from its beginning on, are known to have been written to the file.
+  void NotePrepared(SegmentIndex segment, uint32_t units);
 
   // --- Records
   // ------------------------------------------------------------------------------------
@@ -157,6 +160,7 @@ class SegmentTable {
     uint32_t live = 0;
     uint32_t appended = 0;  // By records, dead or alive.
     uint32_t consumed = 0;  // By records and padding.
+    uint32_t prepared = 0;  // From the beginning on; stays when the segment becomes free.
     uint32_t readers = 0;
     uint32_t previous = kNone, next = kNone;  // In a bucket of victims, or in the free list.
     uint16_t bucket = 0;                      // Valid while listed.

@@ -64,6 +64,21 @@ TEST(SegmentTable, TheReserveIsForThoseWhoMayUseIt) {
   table.CheckInvariants();
 }
 
+TEST(SegmentTable, WhatWasWrittenOnceStaysPrepared) {
+  SegmentTable table = Make(2, 0);
+  table.NotePrepared(1, 100);
+  table.NotePrepared(1, 60);
+  EXPECT_EQ(table.totals().prepared, 100u) << "no less than before";
+  const SegmentIndex segment = Sealed(table, 10, 0);
+  table.NotePrepared(segment, 10);
+  table.Free(segment, 10);
+  EXPECT_EQ(table.state(segment), SegmentState::kFree);
+  EXPECT_EQ(table.totals().prepared, 110u);
+  table.NotePrepared(segment, 30);
+  EXPECT_EQ(table.totals().prepared, 130u);
+  table.CheckInvariants();
+}
+
 TEST(SegmentTable, SequenceNumbersNeverRepeat) {
   SegmentTable table = Make(2, 0);
   uint64_t last = 0;

@@ -47,6 +47,7 @@ class FakeRecordStore final : public store::RecordStore {
   uint64_t frozen = 0;
 
   // --- RecordStore ---
+  void NoteWritten(std::span<const io::FileRange> /*ranges*/) override {}
   [[nodiscard]] uint32_t payload_bytes_max() const override { return 1024 * 1024 - 64; }
   [[nodiscard]] Result<void> Put(BlockId id, uint32_t ticket, Bytes payload) override;
   [[nodiscard]] Result<void> Read(store::ReadRequest* request) override;
