@@ -22,6 +22,8 @@ namespace flash::io {
 /// backend's, then calls `work` with it; other reads may share those bytes, so `work` must not
 /// change them. kWrite: calls `work` (to fill in checksums) with {data, bytes}, then writes them at
 /// `offset`. kCompute: calls `work` with an empty span; no transfer.
+/// One call of `work` should take no longer than some 100 us, because reads wait for it: a kCompute
+/// with more to do says so and is called again.
 /// A short transfer is continued by the backend; only an error or the end of the file remains
 /// visible.
 struct Task {
@@ -33,6 +35,8 @@ struct Task {
   std::byte* data = nullptr;  // kWrite only: aligned, unchanged but by `work` until done.
   uint64_t offset = 0;        // Multiple of Backend::alignment().
   uint32_t bytes = 0;         // Multiple of Backend::alignment().
+  bool urgent = false;        // kCompute only: somebody waits for it; goes before others.
+  bool more = false;          // kCompute only, set by `work`: call it again, after reads.
   Work work = nullptr;        // I/O thread. Not called for a read that failed. May be null.
   Done done = nullptr;        // Owner thread, from Reap; exactly once per accepted task.
   /// 0, or a negative errno of the transfer; -ETIMEDOUT: a read got no answer within the limit (its

@@ -57,6 +57,9 @@ size_t InlineBackend::Reap(size_t tasks_max) {
   base::Random* random = options_.seed ? &random_ : nullptr;
   Start(random != nullptr ? random->Below(queued_.size() + 1) : queued_.size());
   Step(0);
+  if (random == nullptr) {
+    while (finished_.size() < tasks_max && runner_.HasBackgroundWork()) Step(0);
+  }
   size_t count = std::min(tasks_max, finished_.size());
   if (random != nullptr && count > 0) count = random->Below(count + 1);
   for (size_t i = 0; i < count; ++i) {
@@ -71,7 +74,10 @@ void InlineBackend::Wait(uint64_t timeout_us) {
   if (!finished_.empty()) return;
   // With nothing in flight too: whoever waits may wait for a moment to come.
   Start(queued_.size());
-  Step(options_.on_idle ? 0 : timeout_us);
+  // A piece of work each, as long as there is some: no time passes meanwhile.
+  do {
+    Step(options_.on_idle ? 0 : timeout_us);
+  } while (finished_.empty() && runner_.HasBackgroundWork());
   if (!finished_.empty() || !options_.on_idle) return;
   options_.on_idle(timeout_us);
   Step(0);

@@ -22,7 +22,7 @@ namespace flash::io {
 class InlineBackend final : public Backend {
  public:
   struct Options {
-    std::optional<uint64_t> seed;   // None: first in, first out, everything at each Reap.
+    std::optional<uint64_t> seed;   // None: first in, first out, all that Reap asks for.
     uint32_t reads_max = 1024;      // Accepted and not done; one more is kBusy.
     uint32_t background_max = 256;  // Writes and computes, likewise.
     TaskRunner::Options runner;

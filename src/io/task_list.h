@@ -26,7 +26,15 @@ class TaskList {
     ++count_;
   }
 
-  /// The oldest task, or null.
+  /// Makes `task` the one that Pop returns next.
+  void PushFront(Task* task) {
+    task->backend_next = first_;
+    first_ = task;
+    if (last_ == nullptr) last_ = task;
+    ++count_;
+  }
+
+  /// The first task, or null.
   Task* Pop() {
     Task* task = first_;
     if (task == nullptr) return nullptr;

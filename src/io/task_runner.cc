@@ -37,7 +37,9 @@ TaskRunner::TaskRunner(std::unique_ptr<Device> device, const base::Clock* clock,
 TaskRunner::~TaskRunner() = default;
 
 void TaskRunner::Add(Task* task) {
-  if (task->kind == Task::Kind::kCompute) return computes_.PushBack(task);
+  if (task->kind == Task::Kind::kCompute) {
+    return (task->urgent ? urgent_computes_ : computes_).PushBack(task);
+  }
   if (task->kind == Task::Kind::kWrite) return writes_.PushBack(task);
   (task->bytes <= ReadBuffers::kSmallBytes ? small_reads_ : large_reads_).PushBack(task);
   if (timeout_us_ > 0) {
@@ -124,19 +126,48 @@ void TaskRunner::StartWrite(Task* task) {
 
 void TaskRunner::RunBackground(TaskList& finished) {
   const uint64_t start_us = clock_->NowUs();
+  const auto is_over = [&] { return clock_->NowUs() - start_us >= options_.background_slice_us; };
+  for (uint32_t i = 0; i < options_.background_slice_tasks && !arrived_.empty(); ++i) {
+    RunArrived(finished);
+    if (is_over()) break;
+  }
+  // One of these in each slice, whatever large reads bring: they would wait for ever.
   for (uint32_t i = 0; i < options_.background_slice_tasks; ++i) {
-    if (!writes_.empty() && writes_inflight_ < options_.writes_max) {
+    if (CanWrite()) {
       StartWrite(writes_.Pop());
       device_->Flush();
-    } else if (Task* task = computes_.Pop()) {
-      if (task->work != nullptr) task->work(*task, {});
-      task->result = 0;
-      finished.PushBack(task);
-    } else {
+    } else if (!RunCompute(finished)) {
       return;
     }
-    if (clock_->NowUs() - start_us >= options_.background_slice_us) return;
+    if (is_over()) return;
   }
+}
+
+void TaskRunner::RunArrived(TaskList& finished) {
+  const uint32_t index = arrived_.front();
+  Transfer& transfer = transfers_[index];
+  Task* task = transfer.tasks.Pop();
+  FinishRead(task, transfer, 0);
+  finished.PushBack(task);
+  if (!transfer.tasks.empty()) return;
+  arrived_.pop_front();
+  Release(index);
+}
+
+/// Runs a compute, or a piece of one. False: there is none, or none more before reads.
+bool TaskRunner::RunCompute(TaskList& finished) {
+  TaskList& computes = urgent_computes_.empty() ? computes_ : urgent_computes_;
+  Task* task = computes.Pop();
+  if (task == nullptr) return false;
+  task->more = false;
+  if (task->work != nullptr) task->work(*task, {});
+  if (task->more) {
+    computes.PushFront(task);
+    return false;
+  }
+  task->result = 0;
+  finished.PushBack(task);
+  return true;
 }
 
 uint32_t TaskRunner::TakeTransfer() {
@@ -181,6 +212,13 @@ void TaskRunner::OnCompletion(const Completion& completion, TaskList& finished) 
   } else if (transfer.done_bytes < transfer.bytes) {
     error = transfer.op == Op::kRead ? -ENODATA : -EIO;
   }
+  --transfers_inflight_;
+  const bool is_large_read = transfer.op == Op::kRead && transfer.bytes > ReadBuffers::kSmallBytes;
+  if (error == 0 && is_large_read && !transfer.tasks.empty()) {
+    transfer.arrived = true;
+    arrived_.push_back(index);
+    return;
+  }
   Finish(index, error, finished);
 }
 
@@ -217,12 +255,16 @@ void TaskRunner::Finish(uint32_t index, int32_t error, TaskList& finished) {
     }
     finished.PushBack(task);
   }
+  Release(index);
+}
+
+void TaskRunner::Release(uint32_t index) {
+  const Transfer& transfer = transfers_[index];
   if (transfer.op == Op::kRead) {
     buffers_.Give(transfer.data, transfer.bytes);
   } else {
     --writes_inflight_;
   }
-  --transfers_inflight_;
   transfers_free_.push_back(index);
 }
 
@@ -247,7 +289,7 @@ void TaskRunner::ExpireReads(uint64_t now_us, TaskList& finished) {
   uint64_t next_us =
       std::min(ExpireIn(small_reads_, now_us, finished), ExpireIn(large_reads_, now_us, finished));
   for (Transfer& transfer : transfers_) {
-    if (transfer.op == Op::kRead && !transfer.tasks.empty()) {
+    if (transfer.op == Op::kRead && !transfer.arrived && !transfer.tasks.empty()) {
       next_us = std::min(next_us, ExpireIn(transfer.tasks, now_us, finished));
     }
   }
@@ -277,8 +319,11 @@ void TaskRunner::Abandon() {
   small_reads_.Clear();
   large_reads_.Clear();
   writes_.Clear();
+  urgent_computes_.Clear();
   computes_.Clear();
   for (Transfer& transfer : transfers_) transfer.tasks.Clear();
+  for (const uint32_t index : arrived_) Release(index);
+  arrived_.clear();
   expiry_check_us_ = kNever;
 }
 

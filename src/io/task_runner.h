@@ -1,12 +1,14 @@
 // task_runner.h: runs tasks against one Device: the part that every Backend shares.
 //
-// Reads first, coalesced where ranges meet, each into a buffer of the runner's; then writes and
-// computes, in slices, so that neither delays a read by much. Continues short transfers, gives up
+// Reads first, coalesced where ranges meet, each into a buffer of the runner's; then the work of
+// large reads that came, writes and computes, in slices, so that none of them delays a small read
+// by much. Continues short transfers, gives up
 // on reads that got no answer in time and keeps their buffers until the device lets go of them.
 // Knows neither threads nor records. Thread: one owner, except stats. Decision: docs/adr/0003.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -25,7 +27,7 @@ class TaskRunner {
     uint32_t small_buffers = 128;
     uint32_t large_buffers_max = 8;
     uint32_t writes_max = 16;
-    uint32_t background_slice_us = 200;  // Writes' and computes' own work between two polls.
+    uint32_t background_slice_us = 100;  // Own work between two polls, but of small reads.
     uint32_t background_slice_tasks = 8;
   };
 
@@ -46,7 +48,7 @@ class TaskRunner {
   void Abandon();
 
   [[nodiscard]] bool HasBackgroundWork() const {
-    return !computes_.empty() || (!writes_.empty() && writes_inflight_ < options_.writes_max);
+    return !arrived_.empty() || !urgent_computes_.empty() || !computes_.empty() || CanWrite();
   }
   /// Destroys the device, on the thread that made it; afterwards only AddStats may be called.
   void CloseDevice() { device_.reset(); }
@@ -66,6 +68,7 @@ class TaskRunner {
     uint32_t bytes = 0;
     uint32_t done_bytes = 0;
     uint32_t retries = 0;
+    bool arrived = false;  // Off the device; the work of its tasks is still to do.
     TaskList tasks = {};
   };
 
@@ -85,13 +88,20 @@ class TaskRunner {
   void StartReads(TaskList& pending, uint32_t buffer_bytes);
   void StartRead(Task* const* group, size_t count);
   void StartWrite(Task* task);
+  [[nodiscard]] bool CanWrite() const {
+    return !writes_.empty() && writes_inflight_ < options_.writes_max;
+  }
   void RunBackground(TaskList& finished);
+  /// Does the work of one task of the large read that came first.
+  void RunArrived(TaskList& finished);
+  [[nodiscard]] bool RunCompute(TaskList& finished);
   void Reap(uint64_t wait_us, TaskList& finished);
   void OnCompletion(const Completion& completion, TaskList& finished);
   [[nodiscard]] bool Continue(uint32_t index, int32_t result);
   void Submit(uint32_t index);
   void Finish(uint32_t index, int32_t error, TaskList& finished);
   void FinishRead(Task* task, const Transfer& transfer, int32_t error);
+  void Release(uint32_t index);
   [[nodiscard]] uint32_t TakeTransfer();
   void ExpireReads(uint64_t now_us, TaskList& finished);
   [[nodiscard]] uint64_t ExpireIn(TaskList& tasks, uint64_t now_us, TaskList& finished);
@@ -101,10 +111,11 @@ class TaskRunner {
   std::unique_ptr<Device> device_;  // Behind buffers_: it must let go of them first.
   const base::Clock* clock_;
 
-  TaskList small_reads_, large_reads_, writes_, computes_;
+  TaskList small_reads_, large_reads_, writes_, urgent_computes_, computes_;
   std::vector<Transfer> transfers_;  // Token = index.
   std::vector<uint32_t> transfers_free_;
   std::vector<uint32_t> refused_;  // The device's queue was full; submitted again at the next Step.
+  std::deque<uint32_t> arrived_;   // Large reads, in the order in which they came.
   size_t transfers_inflight_ = 0;
   uint32_t writes_inflight_ = 0;
   uint64_t timeout_us_ = 0;

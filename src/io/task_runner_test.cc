@@ -100,9 +100,9 @@ TEST_F(TaskRunnerTest, LargeReadsHaveBuffersOfTheirOwn) {
   TestTask most = TestTask::Read(512, ReadBuffers::kLargeBytes);
   Add(most);
   for (TestTask& task : tasks) Add(task);
-  EXPECT_EQ(Step(), 3U) << "bounded";
+  EXPECT_EQ(Step(2), 3U) << "bounded";
   EXPECT_EQ(stats().buffer_bytes, 16 * kKiB + 2 * ReadBuffers::kLargeBytes) << "two are kept";
-  EXPECT_EQ(Step(3), 5U);
+  EXPECT_EQ(Step(4), 5U);
   ExpectRead(most);
   for (const TestTask& task : tasks) ExpectRead(task);
 }
@@ -243,6 +243,121 @@ TEST_F(TaskRunnerTest, ComputesRunInSlicesBetweenReads) {
     EXPECT_EQ(compute.works, 1);
     EXPECT_TRUE(compute.seen.empty());
   }
+}
+
+/// Work that takes time, in one or several pieces.
+struct TimedTask : TestTask {
+  base::ManualClock* clock = nullptr;
+  int pieces = 0;
+  uint64_t piece_us = 0;
+
+  TimedTask(const TestTask& task, base::ManualClock* ticks, int count, uint64_t each_us)
+      : TestTask(task), clock(ticks), pieces(count), piece_us(each_us) {
+    work = [](Task& base, MutableBytes) noexcept {
+      auto& self = static_cast<TimedTask&>(base);
+      self.clock->Advance(self.piece_us);
+      self.more = ++self.works < self.pieces;
+    };
+  }
+};
+
+TEST_F(TaskRunnerTest, ReadsHaveTheirTurnBetweenThePiecesOfACompute) {
+  Open({});
+  TimedTask compute(TestTask::Compute(), &clock_, 5, 10);  // All of them would fit one slice.
+  TimedTask next(TestTask::Compute(), &clock_, 1, 10);
+  Add(compute);
+  Add(next);
+  for (int piece = 1; piece <= 4; ++piece) {
+    TestTask read = TestTask::Read(0, 512);
+    Add(read);
+    EXPECT_EQ(Step(), 1U) << "the read";
+    ExpectRead(read);
+    EXPECT_EQ(compute.works, piece);
+  }
+  EXPECT_TRUE(runner_->HasBackgroundWork());
+  EXPECT_EQ(Step(), 2U) << "its last piece, and the compute behind it";
+  EXPECT_EQ(compute.works, 5);
+  EXPECT_EQ(compute.dones + next.dones, 2);
+}
+
+TEST_F(TaskRunnerTest, AnUrgentComputePassesOneThatHasBegun) {
+  Open({});
+  std::vector<TestTask*> order;
+  TimedTask compute(TestTask::Compute(), &clock_, 3, 100);
+  TimedTask urgent(TestTask::Compute(), &clock_, 1, 100);
+  urgent.urgent = true;
+  compute.order = urgent.order = &order;
+  Add(compute);
+  EXPECT_EQ(Step(), 0U);
+  Add(urgent);
+  EXPECT_EQ(Step(), 1U);
+  EXPECT_EQ(order, std::vector<TestTask*>{&urgent});
+  EXPECT_EQ(Step(2), 1U);
+  EXPECT_EQ(compute.works, 3);
+}
+
+TEST_F(TaskRunnerTest, ASmallReadWaitsForTheWorkOfOneLargeReadNotOfAll) {
+  Open({});
+  std::vector<TestTask*> order;
+  std::vector<TimedTask> large;
+  for (uint64_t i = 0; i < 4; ++i) {
+    large.emplace_back(TestTask::Read(i * kMiB, kMiB), &clock_, 1, 400);
+    large.back().order = &order;
+  }
+  for (TimedTask& task : large) Add(task);
+  EXPECT_EQ(Step(), 0U) << "their bytes came, no more";
+  EXPECT_EQ(runner_->transfers(), 0U);
+  EXPECT_TRUE(runner_->HasBackgroundWork());
+  TestTask small = TestTask::Read(5 * kMiB, 512);
+  small.order = &order;
+  Add(small);
+  EXPECT_EQ(Step(), 2U);
+  ExpectRead(small);
+  EXPECT_EQ(order, (std::vector<TestTask*>{large.data(), &small}));
+  EXPECT_EQ(Step(3), 3U);
+  for (const TestTask& task : large) EXPECT_EQ(task.result + task.works, 1);
+}
+
+TEST_F(TaskRunnerTest, WhatCameIsNoLongerLate) {
+  Open({.small_buffers = 1, .large_buffers_max = 2, .writes_max = 1});
+  runner_->SetTimeoutMs(100);
+  TimedTask first(TestTask::Read(0, kMiB), &clock_, 1, 150'000);
+  TestTask second = TestTask::Read(kMiB, kMiB);
+  Add(first);
+  Add(second);
+  EXPECT_EQ(Step(4), 2U);
+  EXPECT_EQ(first.result, 0);
+  ExpectRead(second);
+  EXPECT_EQ(stats().timeouts, 0U);
+}
+
+TEST_F(TaskRunnerTest, WritesGoOnBesideTheWorkOfLargeReads) {
+  Open({.small_buffers = 1, .large_buffers_max = 4, .writes_max = 1});
+  std::vector<TimedTask> large;
+  for (uint64_t i = 0; i < 4; ++i) {
+    large.emplace_back(TestTask::Read(i * kMiB, kMiB), &clock_, 1, 400);
+  }
+  for (TimedTask& task : large) Add(task);
+  EXPECT_EQ(Step(), 0U);
+  const AlignedMemory memory = MakeAligned(512);
+  TestTask write = TestTask::Write(memory.get(), 0, 512);
+  Add(write);
+  EXPECT_EQ(Step(), 2U);
+  EXPECT_EQ(write.dones, 1);
+}
+
+TEST_F(TaskRunnerTest, AbandonedWorkGivesItsBufferBack) {
+  Open({.small_buffers = 1, .large_buffers_max = 1, .writes_max = 1});
+  TestTask read = TestTask::Read(0, kMiB);
+  Add(read);
+  EXPECT_EQ(Step(), 0U);
+  runner_->Abandon();
+  EXPECT_EQ(Step(3), 0U);
+  EXPECT_EQ(read.dones + read.works, 0);
+  TestTask after = TestTask::Read(kMiB, kMiB);
+  Add(after);
+  EXPECT_EQ(Step(2), 1U);
+  ExpectRead(after);
 }
 
 TEST_F(TaskRunnerTest, AFullDeviceIsTriedAgain) {
