@@ -1,5 +1,5 @@
 // put_stage.cc: see put_stage.h. A batch belongs to exactly one of: idle, filling, full, the
-// backend, ready. Thread: one owner; Compress on an I/O thread.
+// backend, ready. Thread: one owner; CompressPiece on an I/O thread.
 //
 #include "store/put_stage.h"
 
@@ -11,6 +11,8 @@ namespace {
 
 /// Below this LZ4 cannot gain enough to matter after padding to a unit.
 constexpr uint32_t kCompressBytesMin = 32;
+/// What LZ4 takes to begin with a record, in bytes that it compresses meanwhile.
+constexpr uint32_t kRecordCharge = 256;
 
 }  // namespace
 
@@ -21,7 +23,7 @@ PutStage::PutStage(const Options& options, io::Backend* backend)
     auto batch = std::make_unique<Batch>();
     batch->stage = this;
     batch->kind = io::Task::Kind::kCompute;
-    batch->work = &Compress;
+    batch->work = &CompressPiece;
     batch->done = &OnCompressed;
     batch->raw = PageMemory(bytes);
     batch->packed = PageMemory(bytes);
@@ -55,6 +57,7 @@ Result<void> PutStage::Add(BlockId id, uint32_t ticket, Bytes payload) {
   filling_->raw_used += bytes;
   filling_->records.push_back(
       {.ticket = ticket, .header = MakeHeader(id, false, bytes, bytes), .stored = copy});
+  filling_->has_large |= bytes > kPieceBytes;
   ++added_;
   pending_bytes_ += RecordBytes(bytes);
   if (filling_->raw_used >= options_.ship_bytes ||
@@ -77,6 +80,9 @@ bool PutStage::Ship() {
     if (!options_.compress) {
       batch->ready = true;
     } else {
+      if (batch->has_large && batch->packer == nullptr) {
+        batch->packer = std::make_unique<PiecePacker>();
+      }
       if (!backend_->Submit(batch)) break;  // kBusy: again at the next Ship.
       batch->inflight = true;
       ++inflight_;
@@ -88,19 +94,48 @@ bool PutStage::Ship() {
   return submitted;
 }
 
-void PutStage::Compress(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
+/// Task::work of a batch: kPieceBytes of it.
+void PutStage::CompressPiece(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
   auto& batch = static_cast<Batch&>(task);
-  uint32_t used = 0;
-  for (Staged& record : batch.records) {
+  uint32_t done = 0;
+  for (; batch.compressed < batch.records.size(); ++batch.compressed) {
+    const Staged& record = batch.records[batch.compressed];
     const uint32_t raw = record.header.raw_bytes;
     if (raw < kCompressBytesMin) continue;
-    const MutableBytes room = batch.packed.bytes().subspan(used);
-    const uint32_t packed = PackPayload({record.stored, raw}, room);
-    if (packed == 0) continue;
-    record.header = MakeHeader(record.header.id(), true, raw, packed);
-    record.stored = room.data();
-    used += packed;
+    task.more = done > 0 && done + raw > kPieceBytes;
+    if (task.more) return;
+    if (raw > kPieceBytes) {
+      task.more = !PackPiece(batch);
+      if (task.more) return;
+      done = kPieceBytes;
+    } else {
+      KeepPacked(batch, PackPayload({record.stored, raw},
+                                    batch.packed.bytes().subspan(batch.packed_used)));
+      done += raw + kRecordCharge;
+    }
   }
+}
+
+/// A piece of the record that is next, larger than one. True: that was its last.
+bool PutStage::PackPiece(Batch& batch) {
+  const Staged& record = batch.records[batch.compressed];
+  if (!batch.packing) {
+    batch.packer->Begin({record.stored, record.header.raw_bytes},
+                        batch.packed.bytes().subspan(batch.packed_used));
+  }
+  batch.packing = !batch.packer->Step();
+  if (batch.packing) return false;
+  KeepPacked(batch, batch.packer->packed_bytes());
+  return true;
+}
+
+/// The record that is next now lies behind those packed before it; 0: stays as it is.
+void PutStage::KeepPacked(Batch& batch, uint32_t packed) {
+  if (packed == 0) return;
+  Staged& record = batch.records[batch.compressed];
+  record.header = MakeHeader(record.header.id(), true, record.header.raw_bytes, packed);
+  record.stored = batch.packed.data() + batch.packed_used;
+  batch.packed_used += packed;
 }
 
 void PutStage::OnCompressed(io::Task& task) noexcept {
@@ -130,13 +165,19 @@ void PutStage::Recycle(Batch* batch) {
   batch->records.clear();
   batch->raw_used = 0;
   batch->next = 0;
+  batch->compressed = 0;
+  batch->packed_used = 0;
+  batch->has_large = false;
   batch->ready = false;
   idle_.push_back(batch);
 }
 
 uint64_t PutStage::buffer_bytes() const {
   uint64_t bytes = 0;
-  for (const auto& batch : batches_) bytes += batch->raw.size() + batch->packed.size();
+  for (const auto& batch : batches_) {
+    bytes += batch->raw.size() + batch->packed.size();
+    if (batch->packer != nullptr) bytes += PiecePacker::memory_bytes();
+  }
   return bytes;
 }
 

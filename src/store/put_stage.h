@@ -2,9 +2,10 @@
 // off-thread.
 //
 // Put copies a payload into the batch that is filling; the batch ships when full or told to, is
-// compressed on an I/O thread, and its records then come out at the front one by one. Bounded: a
-// fixed number of batches. Knows neither segments nor owners. Thread: one owner; a batch's work on
-// an I/O thread touches that batch alone. Decision: docs/adr/0002.
+// compressed on an I/O thread, in pieces between which that thread turns to reads, and its records
+// then come out at the front one by one. Bounded: a fixed number of batches. Knows neither segments
+// nor owners. Thread: one owner; a batch's work on an I/O thread touches that batch alone.
+// Decision: docs/adr/0002.
 #pragma once
 
 #include <deque>
@@ -15,12 +16,16 @@
 #include "base/result.h"
 #include "io/backend.h"
 #include "store/page_memory.h"
+#include "store/piece_packer.h"
 #include "store/record_format.h"
 
 namespace flash::store {
 
 class PutStage {
  public:
+  /// Payload bytes compressed at a time.
+  static constexpr uint32_t kPieceBytes = PiecePacker::kPieceBytes;
+
   struct Options {
     uint32_t batches = 4;
     uint32_t ship_bytes = 256 * kKiB;  // A batch ships when it holds this much,
@@ -72,12 +77,19 @@ class PutStage {
     PageMemory raw, packed;
     std::vector<Staged> records;
     uint32_t raw_used = 0;
-    size_t next = 0;  // First record not popped.
+    size_t next = 0;        // First record not popped.
+    size_t compressed = 0;  // Records that the task is through with.
+    uint32_t packed_used = 0;
+    bool packing = false;                 // `packer` is at the next one.
+    bool has_large = false;               // A record larger than a piece.
+    std::unique_ptr<PiecePacker> packer;  // Made for the first batch with one, and kept.
     bool inflight = false;
     bool ready = false;
   };
 
-  static void Compress(io::Task& task, MutableBytes io_bytes) noexcept;
+  static void CompressPiece(io::Task& task, MutableBytes io_bytes) noexcept;
+  [[nodiscard]] static bool PackPiece(Batch& batch);
+  static void KeepPacked(Batch& batch, uint32_t packed);
   static void OnCompressed(io::Task& task) noexcept;
   void CloseFilling();
   void Recycle(Batch* batch);

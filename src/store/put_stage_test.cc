@@ -29,6 +29,19 @@ class PutStageTest : public testing::Test {
     return std::vector<std::byte>(bytes, static_cast<std::byte>(value));
   }
 
+  /// A read of somebody's, to its end, and no more than that needs.
+  void Read() {
+    struct Task : io::Task {
+      bool ended = false;
+    } read;
+    read.kind = io::Task::Kind::kRead;
+    read.bytes = 512;
+    read.done = [](io::Task& task) noexcept { static_cast<Task&>(task).ended = true; };
+    EXPECT_TRUE(backend_.Submit(&read));
+    for (int i = 0; i < 100 && !read.ended; ++i) backend_.Reap(1);
+    EXPECT_TRUE(read.ended);
+  }
+
   base::ManualClock clock_;
   io::InlineBackend backend_;
 };
@@ -98,10 +111,54 @@ TEST_F(PutStageTest, ALargePayloadGetsABatchOfItsOwn) {
   ASSERT_TRUE(stage.Add(1, 1, Payload(500, 1)));
   ASSERT_TRUE(stage.Add(2, 2, Payload(102'400, 2)));
   EXPECT_EQ(stage.tasks_inflight(), 2u);
-  backend_.Reap(10);
+  while (stage.tasks_inflight() > 0) backend_.Reap(10);
   EXPECT_EQ(stage.Front()->header.raw_bytes, 500u);
   stage.Pop();
   EXPECT_EQ(stage.Front()->header.raw_bytes, 102'400u);
+}
+
+// The clock stands still here, so only the size of its pieces ends a batch's turn.
+TEST_F(PutStageTest, ReadsAreServedBetweenPiecesOfABatch) {
+  for (const size_t payload_bytes : {1000, 40'000, 65'536, 262'144}) {
+    PutStage stage({}, &backend_);
+    size_t bytes = 0;
+    for (uint32_t ticket = 1; bytes + payload_bytes <= 256 * kKiB; ++ticket) {
+      ASSERT_TRUE(stage.Add(ticket, ticket, Payload(payload_bytes, 1)));
+      bytes += payload_bytes;
+    }
+    (void)stage.Ship();
+    ASSERT_EQ(stage.tasks_inflight(), 1u);
+    const size_t pieces_min = base::AlignUp(bytes, PutStage::kPieceBytes) / PutStage::kPieceBytes;
+    size_t pieces = 0;
+    for (; stage.tasks_inflight() > 0; ++pieces) {
+      Read();
+      ASSERT_LT(pieces, 2 * pieces_min);
+    }
+    EXPECT_GE(pieces, pieces_min) << "payloads of " << payload_bytes;
+    for (; stage.Front() != nullptr; stage.Pop()) EXPECT_TRUE(stage.Front()->header.compressed());
+    EXPECT_EQ(stage.popped(), stage.added());
+  }
+}
+
+TEST_F(PutStageTest, ABatchThatIsUsedAgainBeginsAnew) {
+  PutStage stage({.batches = 1}, &backend_);
+  for (int round = 1; round <= 3; ++round) {
+    const auto small = Payload(500, round);
+    const auto large = Payload(200'000, 10 + round);
+    ASSERT_TRUE(stage.Add(1, 1, small));
+    ASSERT_TRUE(stage.Add(2, 2, large));
+    (void)stage.Ship();
+    while (stage.tasks_inflight() > 0) backend_.Reap(1);
+    for (const auto* payload : {&small, &large}) {
+      const PutStage::Staged* front = stage.Front();
+      ASSERT_NE(front, nullptr);
+      ASSERT_TRUE(front->header.compressed());
+      std::vector<std::byte> raw(payload->size());
+      ASSERT_TRUE(UnpackPayload(front->header, front->stored, raw.data()));
+      EXPECT_EQ(raw, *payload);
+      stage.Pop();
+    }
+  }
 }
 
 }  // namespace

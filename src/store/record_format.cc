@@ -1,6 +1,6 @@
-// record_format.cc: see record_format.h. The only place that knows the field order of a record and
-// the only one that calls xxHash and LZ4. Thread: any. Bytes: docs/format/segment.md.
-//
+// record_format.cc: see record_format.h. The only place that knows the field order of a record, the
+// only one that calls xxHash and, with piece_packer, LZ4.
+// Thread: any. Bytes: docs/format/segment.md.
 #include "store/record_format.h"
 
 #include <lz4.h>
@@ -93,7 +93,7 @@ std::optional<RecordHeader> VerifyRecord(Bytes from, uint64_t offset,
 }
 
 uint32_t PackPayload(Bytes raw, MutableBytes to) {
-  const size_t room = raw.size() - (raw.size() + 7) / 8;
+  const size_t room = PackedBytesMax(raw.size());
   if (room == 0 || to.size() < room) return 0;
   const int packed = LZ4_compress_default(reinterpret_cast<const char*>(raw.data()),
                                           reinterpret_cast<char*>(to.data()),

@@ -84,6 +84,11 @@ void SealRecords(MutableBytes chunk, uint64_t offset, const ChecksumContext& con
 [[nodiscard]] std::optional<RecordHeader> VerifyRecord(Bytes from, uint64_t offset,
                                                        const ChecksumContext& context);
 
+/// What `raw_bytes` may be packed to at most: an eighth less.
+[[nodiscard]] constexpr size_t PackedBytesMax(size_t raw_bytes) {
+  return raw_bytes - (raw_bytes + 7) / 8;
+}
+
 /// Compresses `raw` into `to` (at least raw.size() bytes). Returns the bytes used, or 0 when that
 /// would not save an eighth.
 [[nodiscard]] uint32_t PackPayload(Bytes raw, MutableBytes to);

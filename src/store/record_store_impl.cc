@@ -136,8 +136,7 @@ void RecordStoreImpl::NoteWritten(std::span<const io::FileRange> ranges) {
   }
 }
 
-// --- Puts
-// -----------------------------------------------------------------------------------------
+// --- Puts ---------------------------------------------------------------------------------------
 
 bool RecordStoreImpl::CanPlace(uint32_t bytes) const {
   return table_.free_beyond_reserve() > 0 ||
@@ -207,8 +206,7 @@ void RecordStoreImpl::ShipFlushed() {
 
 bool RecordStoreImpl::IsDurable(Place place) const { return writer_.Find(place) == nullptr; }
 
-// --- Housekeeping
-// -----------------------------------------------------------------------------------
+// --- Housekeeping -------------------------------------------------------------------------------
 
 void RecordStoreImpl::Tick(uint64_t budget_us) {
   CheckThread();
@@ -338,8 +336,7 @@ void RecordStoreImpl::CheckInvariants() const {
   FLASH_CHECK((inflight_read_bytes_ == 0) == (reads_inflight_ == 0));
 }
 
-// --- Reads
-// ----------------------------------------------------------------------------------------
+// --- Reads --------------------------------------------------------------------------------------
 
 ChecksumContext RecordStoreImpl::ContextOf(Place place) const {
   return {.hash_seed = options_.hash_seed,
@@ -376,6 +373,7 @@ bool RecordStoreImpl::IsReadingEnough(uint32_t bytes) const {
 Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, Bytes record) {
   if (IsReadingEnough(request->place.bytes())) return Code::kBusy;
   request->kind = io::Task::Kind::kCompute;
+  request->urgent = true;  // A reader waits; compression does not hurry.
   request->offset = 0;
   request->bytes = static_cast<uint32_t>(base::AlignUp(request->place.bytes(), alignment_));
   request->work = &UnpackWork;
