@@ -18,6 +18,9 @@
 namespace flash::sim {
 namespace {
 
+/// Of that many some children have records of write buffers to read.
+constexpr uint64_t kForksEnough = 100;
+
 struct Arguments {
   uint64_t seeds = 1200;
   uint64_t first = 1;
@@ -74,6 +77,7 @@ void Add(Simulation::Tally* sum, const Simulation::Tally& one) {
   sum->operations += one.operations;
   sum->reads_verified += one.reads_verified;
   sum->reads_failed += one.reads_failed;
+  sum->unwritten_verified += one.unwritten_verified;
   sum->demotions += one.demotions;
   sum->moved_records += one.moved_records;
   sum->forks += one.forks;
@@ -109,8 +113,13 @@ int Main(int count, char** values) {
   print("demotions", sum.demotions);
   print("records moved", sum.moved_records);
   print("forks", sum.forks);
+  print("unwritten read", sum.unwritten_verified);
   print("faults", sum.faults);
   print("blocks damaged", sum.damaged);
+  if (sum.forks >= kForksEnough && sum.unwritten_verified == 0) {
+    std::fprintf(stderr, "simulator: no child read what was in a write buffer\n");
+    return 1;
+  }
   return 0;
 }
 

@@ -62,18 +62,6 @@ struct Geometry {
   [[nodiscard]] std::string Describe() const;
 };
 
-/// Reads the file as a forked child would.
-class FileSource final : public store::SnapshotSource {
- public:
-  explicit FileSource(const io::MemoryFile* file) : file_(*file) {}
-  [[nodiscard]] Result<void> ReadAt(uint64_t offset, MutableBytes into) override {
-    return file_.ReadAt(offset, into) == into.size() ? Result<void>() : Result<void>(Code::kIo);
-  }
-
- private:
-  const io::MemoryFile& file_;
-};
-
 class World {
  public:
   World(const Geometry& geometry, FaultProfile profile, uint64_t seed);

@@ -2,7 +2,8 @@
 //
 // What must hold: every read gives the right bytes or an error that the injected faults explain;
 // nothing is lost; the accounting is exact; hot bytes stay bounded; every waiter is answered; what
-// was on flash at a fork can be read as it was until the thaw. Thread: one.
+// was on flash or in a write buffer at a fork can be read by the child as it was until the thaw.
+// Thread: one.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 
 #include "base/random.h"
 #include "blocks/block_pool.h"
+#include "tests/sim/sim_child.h"
 #include "tests/sim/sim_model.h"
 #include "tests/sim/sim_world.h"
 
@@ -30,6 +32,9 @@ class Simulation {
     uint64_t operations = 0;
     uint64_t reads_verified = 0;
     uint64_t reads_failed = 0;
+    /// By a child, of records that the parent has meanwhile written, or moved, from its write
+    /// buffer.
+    uint64_t unwritten_verified = 0;
     uint64_t demotions = 0;
     uint64_t moved_records = 0;
     uint64_t forks = 0;
@@ -60,6 +65,7 @@ class Simulation {
     store::Place place;
     Content content;
     bool owned = false;
+    bool was_unwritten = false;  // In a write buffer.
   };
   struct Operation {
     const char* name;
@@ -114,6 +120,7 @@ class Simulation {
   void CheckBounds();
   void CheckEverything();
   void CheckFork();
+  void JudgeFork(store::SnapshotSource& source) const;
   void Heal();
   void AnswerEveryone();
   void ServeOneInACrowd();
@@ -133,6 +140,7 @@ class Simulation {
   std::vector<std::unique_ptr<PendingFetch>> fetches_;
   std::vector<std::unique_ptr<Writer>> writers_;
   std::vector<Forked> forked_;
+  std::unique_ptr<ForkedChild> child_;  // While frozen.
   std::vector<std::byte> cold_bytes_;
   bool frozen_ = false;
   uint64_t detached_ = 0;  // Not answered yet.

@@ -413,6 +413,7 @@ void Simulation::ForgetWriter() {
 void Simulation::Fork() {
   if (frozen_) {
     CheckFork();
+    child_.reset();
     pool().Thaw();
     forked_.clear();
     frozen_ = false;
@@ -423,12 +424,15 @@ void Simulation::Fork() {
   pool().Freeze();
   for (const Block& block : model_.blocks()) {
     const std::optional<store::Place> place = pool().PlaceOf(block.id);
-    if (place) forked_.push_back({block.id, *place, block.content, block.owned});
+    if (!place) continue;
+    forked_.push_back({.id = block.id,
+                       .place = *place,
+                       .content = block.content,
+                       .owned = block.owned,
+                       .was_unwritten = !world_->store().IsDurable(*place)});
   }
-  CheckFork();
-  // What was in a write buffer the child has in its own memory: that was judged just now.
-  std::erase_if(forked_,
-                [this](const Forked& forked) { return !world_->store().IsDurable(forked.place); });
+  child_ = std::make_unique<ForkedChild>(
+      &world_->file(), [this](store::SnapshotSource& source) { JudgeFork(source); });
 }
 
 void Simulation::ChangeFaults() {
