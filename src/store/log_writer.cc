@@ -46,13 +46,13 @@ void LogWriter::Pump() {
     return;
   }
   RetargetFailed(failed_.size());
-  while (!closed_.empty() && Submit(*closed_.front())) closed_.pop_front();
+  while (HasWhole() && Submit(*closed_.front())) closed_.pop_front();
 }
 
 void LogWriter::Probe() {
   if (probe_ != nullptr || clock_->NowUs() < retry_at_us_) return;
   RetargetFailed(1);
-  if (closed_.empty() || !Submit(*closed_.front())) return;
+  if (!HasWhole() || !Submit(*closed_.front())) return;
   probe_ = closed_.front();
   closed_.pop_front();
 }
@@ -144,7 +144,7 @@ void LogWriter::OnFailure(WriteBuffer& buffer, bool was_probe) {
 
 bool LogWriter::WantsPump() const {
   // A failed buffer for which no segment was free waits until one is.
-  if (closed_.empty() && (failed_.empty() || IsStuck())) return false;
+  if (!HasWhole() && (failed_.empty() || IsStuck())) return false;
   return !failing_ || (probe_ == nullptr && clock_->NowUs() >= retry_at_us_);
 }
 
@@ -186,6 +186,8 @@ void LogWriter::CheckInvariants() const {
     for (const auto& buffer : stream.buffers()) {
       writing += buffer->state == State::kWriting ? 1 : 0;
       filling += buffer->state == State::kFilling ? 1 : 0;
+      FLASH_CHECK(buffer->late.empty() || buffer->state == State::kFilling ||
+                  buffer->state == State::kClosed);
       if (buffer->state == State::kIdle) continue;
       FLASH_CHECK(table_->state(buffer->segment) != SegmentState::kFree);
       FLASH_CHECK(buffer->context.sequence == table_->sequence(buffer->segment));

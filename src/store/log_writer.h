@@ -76,6 +76,8 @@ class LogWriter {
   /// A failed buffer waits for a segment, and none was freed since it found none.
   [[nodiscard]] bool IsStuck() const;
   void Probe();
+  /// Is there a buffer to be written next, and nothing more to be copied into it?
+  [[nodiscard]] bool HasWhole() const { return !closed_.empty() && closed_.front()->late.empty(); }
 
   static constexpr uint64_t kBackoffUsMin = 100'000;
 

@@ -88,6 +88,43 @@ TEST_F(LogWriterTest, BuffersOfAStreamLieSideBySideInHugePagesThatAChildGets) {
   }
 }
 
+TEST_F(LogWriterTest, AChunkIsNotWrittenBeforeWhatIsLateIsInIt) {
+  WriteStream& fresh = writer_.stream(StreamKind::kFresh);
+  const Payload first(100, std::byte{1}), second(5000, std::byte{2}), third(5000, std::byte{3});
+  const auto header = [](BlockId id, const Payload& payload) {
+    const auto bytes = static_cast<uint32_t>(payload.size());
+    return MakeHeader(id, false, bytes, bytes);
+  };
+  Place place, late_place, gone;
+  LatePayload late, rolled_back;
+  ASSERT_EQ(fresh.Append(header(1, first), first.data(), &place), AppendStatus::kOk);
+  ASSERT_EQ(fresh.AppendLate(header(2, second), second.data(), &late_place, &late),
+            AppendStatus::kOk);
+  ASSERT_EQ(fresh.AppendLate(header(3, third), third.data(), &gone, &rolled_back),
+            AppendStatus::kOk);
+  fresh.RollBack(gone);
+  const WriteBuffer* buffer = writer_.Find(late_place);
+  ASSERT_NE(buffer, nullptr);
+  EXPECT_EQ(buffer->PayloadAt(late_place.offset()), second.data());
+  EXPECT_NE(buffer->PayloadAt(place.offset()), first.data());
+  EXPECT_EQ(ReadHeader(buffer->HeaderAt(late_place.offset()))->id(), 2u);
+  fresh.CloseFilling();
+  EXPECT_FALSE(writer_.WantsPump());
+  writer_.Pump();
+  EXPECT_EQ(backend_.inflight(), 0u);
+  EXPECT_TRUE(writer_.CanProgress());
+  writer_.CheckInvariants();
+  std::memcpy(late.to, late.from, late.bytes);
+  fresh.EndLate(late);
+  EXPECT_EQ(buffer->PayloadAt(late_place.offset()), late.to);
+  EXPECT_TRUE(writer_.WantsPump());
+  writer_.Pump();
+  EXPECT_EQ(backend_.inflight(), 1u);
+  backend_.Reap(10);
+  EXPECT_EQ(writer_.Find(late_place), nullptr);
+  writer_.CheckInvariants();
+}
+
 TEST_F(LogWriterTest, StreamsUseSegmentsOfTheirOwn) {
   Place fresh, survivor;
   ASSERT_EQ(Append(1, 100, &fresh), AppendStatus::kOk);

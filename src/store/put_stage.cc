@@ -1,5 +1,6 @@
 // put_stage.cc: see put_stage.h. A batch belongs to exactly one of: idle, filling, full, the
-// backend, ready. Thread: one owner; CompressPiece on an I/O thread.
+// backend, ready, the backend once more. Thread: one owner; CompressPiece and CopyPiece on an I/O
+// thread.
 //
 #include "store/put_stage.h"
 
@@ -13,6 +14,8 @@ namespace {
 constexpr uint32_t kCompressBytesMin = 32;
 /// What LZ4 takes to begin with a record, in bytes that it compresses meanwhile.
 constexpr uint32_t kRecordCharge = 256;
+/// Copied between two looks at the reads.
+constexpr uint32_t kCopyPieceBytes = 256 * kKiB;
 
 }  // namespace
 
@@ -23,8 +26,6 @@ PutStage::PutStage(const Options& options, io::Backend* backend)
     auto batch = std::make_unique<Batch>();
     batch->stage = this;
     batch->kind = io::Task::Kind::kCompute;
-    batch->work = &CompressPiece;
-    batch->done = &OnCompressed;
     batch->raw = PageMemory(bytes);
     batch->packed = PageMemory(bytes);
     batch->records.reserve(options.ship_records);
@@ -83,6 +84,8 @@ bool PutStage::Ship() {
       if (batch->has_large && batch->packer == nullptr) {
         batch->packer = std::make_unique<PiecePacker>();
       }
+      batch->work = &CompressPiece;
+      batch->done = &OnCompressed;
       if (!backend_->Submit(batch)) break;  // kBusy: again at the next Ship.
       batch->inflight = true;
       ++inflight_;
@@ -155,10 +158,74 @@ void PutStage::Pop() {
   Batch* batch = shipped_.front();
   pending_bytes_ -= RecordBytes(batch->records[batch->next].header.raw_bytes);
   ++popped_;
-  if (++batch->next == batch->records.size()) {
-    shipped_.pop_front();
-    Recycle(batch);
+  if (++batch->next < batch->records.size()) return;
+  shipped_.pop_front();
+  Finish(batch);
+}
+
+void PutStage::PopLate(const LatePayload& late) {
+  Batch* batch = shipped_.front();
+  batch->late.push_back(late);
+  batch->late_bytes += late.bytes;
+  Pop();
+}
+
+void PutStage::CopyNow() {
+  if (!shipped_.empty()) CopyHere(*shipped_.front());
+}
+
+void PutStage::Finish(Batch* batch) {
+  batch->work = &CopyPiece;
+  batch->done = &OnCopied;
+  if (!batch->late.empty() && batch->late_bytes >= options_.copy_task_bytes_min &&
+      backend_->Submit(batch)) {
+    batch->inflight = true;
+    ++inflight_;
+    ++copies_inflight_;
+    submitted_ = true;
+    return;
   }
+  CopyHere(*batch);
+  Recycle(batch);
+}
+
+/// Task::work of a batch whose records are out: kCopyPieceBytes of what is late.
+void PutStage::CopyPiece(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
+  auto& batch = static_cast<Batch&>(task);
+  uint32_t room = kCopyPieceBytes;
+  while (batch.late_done < batch.late.size() && room > 0) {
+    const LatePayload& late = batch.late[batch.late_done];
+    const uint32_t bytes = std::min(room, late.bytes - batch.late_used);
+    std::memcpy(late.to + batch.late_used, late.from + batch.late_used, bytes);
+    room -= bytes;
+    batch.late_used += bytes;
+    if (batch.late_used < late.bytes) break;
+    ++batch.late_done;
+    batch.late_used = 0;
+  }
+  task.more = batch.late_done < batch.late.size();
+}
+
+void PutStage::OnCopied(io::Task& task) noexcept {
+  auto& batch = static_cast<Batch&>(task);
+  PutStage& stage = *batch.stage;
+  batch.inflight = false;
+  --stage.inflight_;
+  --stage.copies_inflight_;
+  stage.EndCopies(batch);
+  stage.Recycle(&batch);
+}
+
+void PutStage::CopyHere(Batch& batch) {
+  for (const LatePayload& late : batch.late) std::memcpy(late.to, late.from, late.bytes);
+  EndCopies(batch);
+}
+
+void PutStage::EndCopies(Batch& batch) {
+  for (const LatePayload& late : batch.late) options_.copied(late);
+  batch.late.clear();
+  batch.late_bytes = batch.late_used = 0;
+  batch.late_done = 0;
 }
 
 void PutStage::Recycle(Batch* batch) {

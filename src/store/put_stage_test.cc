@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
+#include "base/random.h"
 #include "io/inline_backend.h"
 #include "io/memory_device.h"
 
@@ -159,6 +161,89 @@ TEST_F(PutStageTest, ABatchThatIsUsedAgainBeginsAnew) {
       stage.Pop();
     }
   }
+}
+
+/// Where what is late goes, and when it was said to be there.
+struct LateTarget {
+  explicit LateTarget(size_t bytes) : memory(bytes) {}
+  PutStage::Options Options() {
+    return {.copied = [this](const LatePayload& late) { ended.push_back(late.to); }};
+  }
+  /// Takes out the front, to be copied to the next bytes of the memory.
+  void PopLate(PutStage& stage) {
+    const PutStage::Staged* front = stage.Front();
+    ASSERT_NE(front, nullptr);
+    std::byte* const to = memory.data() + used;
+    used += front->header.stored_bytes;
+    places.push_back(to);
+    stage.PopLate({.from = front->stored, .to = to, .bytes = front->header.stored_bytes});
+  }
+  std::vector<std::byte> memory;
+  size_t used = 0;
+  std::vector<std::byte*> places, ended;
+};
+
+std::vector<std::byte> Noise(base::Random& random, size_t bytes) {
+  std::vector<std::byte> noise(bytes);
+  for (auto& byte : noise) byte = static_cast<std::byte>(random.Next());
+  return noise;
+}
+
+TEST_F(PutStageTest, WhatIsLateIsCopiedByATaskWhenTheBatchIsOut) {
+  base::Random random(3);
+  const std::vector<std::byte> first = Noise(random, 200'000);
+  const std::vector<std::byte> second = Noise(random, 800'000);
+  LateTarget target(kMiB);
+  PutStage stage(target.Options(), &backend_);
+  ASSERT_TRUE(stage.Add(1, 1, first));
+  ASSERT_TRUE(stage.Add(2, 2, second));
+  while (stage.tasks_inflight() > 0) backend_.Reap(10);
+  target.PopLate(stage);
+  EXPECT_FALSE(stage.TakeSubmitted()) << "another record is to come";
+  target.PopLate(stage);
+  EXPECT_TRUE(stage.TakeSubmitted());
+  EXPECT_EQ(stage.copies_inflight(), 1u);
+  Read();
+  EXPECT_TRUE(target.ended.empty()) << "a read goes before the rest";
+  while (stage.tasks_inflight() > 0) backend_.Reap(10);
+  EXPECT_EQ(target.ended, target.places);
+  EXPECT_EQ(std::memcmp(target.memory.data(), first.data(), first.size()), 0);
+  EXPECT_EQ(std::memcmp(target.memory.data() + first.size(), second.data(), second.size()), 0);
+  EXPECT_EQ(stage.copies_inflight(), 0u);
+}
+
+TEST_F(PutStageTest, LittleThatIsLateIsCopiedAtOnce) {
+  base::Random random(4);
+  const std::vector<std::byte> payload = Noise(random, 20'000);
+  LateTarget target(kMiB);
+  PutStage stage(target.Options(), &backend_);
+  ASSERT_TRUE(stage.Add(1, 1, payload));
+  stage.Ship();
+  backend_.Reap(10);
+  target.PopLate(stage);
+  EXPECT_EQ(stage.tasks_inflight(), 0u);
+  EXPECT_FALSE(stage.TakeSubmitted());
+  EXPECT_EQ(target.ended, target.places);
+  EXPECT_EQ(std::memcmp(target.memory.data(), payload.data(), payload.size()), 0);
+}
+
+TEST_F(PutStageTest, WhoCannotGoOnHasItCopiedNow) {
+  base::Random random(5);
+  const std::vector<std::byte> payload = Noise(random, 100'000);
+  LateTarget target(kMiB);
+  PutStage stage(target.Options(), &backend_);
+  for (BlockId id = 1; id <= 2; ++id) ASSERT_TRUE(stage.Add(id, 1, payload));
+  stage.Ship();
+  while (stage.tasks_inflight() > 0) backend_.Reap(10);
+  target.PopLate(stage);
+  EXPECT_TRUE(target.ended.empty());
+  stage.CopyNow();
+  EXPECT_EQ(target.ended, target.places);
+  EXPECT_EQ(std::memcmp(target.memory.data(), payload.data(), payload.size()), 0);
+  target.PopLate(stage);  // The last: what is left is a task's.
+  EXPECT_EQ(stage.copies_inflight(), 1u);
+  while (stage.tasks_inflight() > 0) backend_.Reap(10);
+  EXPECT_EQ(target.ended, target.places);
 }
 
 }  // namespace

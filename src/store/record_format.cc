@@ -51,14 +51,18 @@ RecordHeader MakeHeader(BlockId id, bool compressed, uint32_t raw_bytes, uint32_
   return header;
 }
 
-void WriteRecord(const RecordHeader& header, const std::byte* stored, std::byte* to) {
+void WriteRecordFrame(const RecordHeader& header, std::byte* to) {
   base::StoreLe<uint64_t>(to, 0);
   base::StoreLe(to + 8, header.id_and_flags);
   base::StoreLe(to + 16, header.raw_bytes);
   base::StoreLe(to + 20, header.stored_bytes);
-  std::memcpy(to + kRecordHeaderBytes, stored, header.stored_bytes);
   const uint32_t end = kRecordHeaderBytes + header.stored_bytes;
   std::memset(to + end, 0, header.record_bytes() - end);
+}
+
+void WriteRecord(const RecordHeader& header, const std::byte* stored, std::byte* to) {
+  WriteRecordFrame(header, to);
+  std::memcpy(to + kRecordHeaderBytes, stored, header.stored_bytes);
 }
 
 uint64_t RecordChecksum(const std::byte* record, const RecordHeader& header, uint64_t offset,

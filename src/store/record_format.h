@@ -63,7 +63,8 @@ struct ChecksumContext {
 [[nodiscard]] bool IsChunkEnd(Bytes from);
 
 /// Writes a record without its checksum (zero): header, `stored`, padding. `to` has
-/// header.record_bytes().
+/// header.record_bytes(). The frame is all but `stored`.
+void WriteRecordFrame(const RecordHeader& header, std::byte* to);
 void WriteRecord(const RecordHeader& header, const std::byte* stored, std::byte* to);
 
 /// The header of a record about to be written.

@@ -60,13 +60,13 @@ Result<Bytes> ViewRecord(const RecordExpectation& expected, Bytes extent_bytes,
   return Bytes(*scratch);
 }
 
-Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes record, uint32_t prefix_bytes) {
-  const auto header = ReadHeader(record);
-  if (!header || header->id() != id || header->record_bytes() != place.bytes() ||
-      header->record_bytes() > record.size()) {
+Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes header_bytes,
+                                   const std::byte* stored, uint32_t prefix_bytes) {
+  const auto header = ReadHeader(header_bytes);
+  if (!header || header->id() != id || header->record_bytes() != place.bytes()) {
     return Code::kCorrupt;
   }
-  return Unpack(*header, record.data() + kRecordHeaderBytes, prefix_bytes);
+  return Unpack(*header, stored, prefix_bytes);
 }
 
 }  // namespace flash::store

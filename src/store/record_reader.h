@@ -38,9 +38,10 @@ struct Extent {
 [[nodiscard]] Result<Bytes> ViewRecord(const RecordExpectation& expected, Bytes extent_bytes,
                                        uint64_t extent_offset, std::vector<std::byte>* scratch);
 
-/// Unpacks a record from memory that never left this process: the header must fit, the checksum is
-/// not looked at (a write task may be filling it in). Errors: kCorrupt.
-[[nodiscard]] Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes record,
-                                                 uint32_t prefix_bytes);
+/// Unpacks a record from memory that never left this process, its header and the bytes stored
+/// behind it, wherever those are: the header must fit, the checksum is not looked at (a write task
+/// may be filling it in). Errors: kCorrupt.
+[[nodiscard]] Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes header_bytes,
+                                                 const std::byte* stored, uint32_t prefix_bytes);
 
 }  // namespace flash::store

@@ -116,6 +116,8 @@ class RecordStore {
     uint64_t capacity_bytes = 0;            // Required; at least 16 MiB.
     uint32_t segment_bytes = 0;             // 0: chosen from the capacity; else a power of two.
     uint32_t write_buffers_per_stream = 4;  // Each at most 1 MiB.
+    /// Payloads from here on may be copied into write buffers by I/O threads; see PutStage.
+    uint32_t late_copy_bytes_min = 4u << 10;
     uint32_t inflight_read_bytes_max = 32u << 20;
     uint32_t read_prefix_bytes = 0;  // Room the owner wants before the payload of each ReadBuffer.
     Compression compression = Compression::kLz4;

@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/memory.h"
-#include "store/bulk_read.h"
 #include "store/record_reader.h"
 
 namespace flash::store {
@@ -23,6 +21,8 @@ constexpr uint32_t kReserveSegments = 4;  // Two per stream.
 constexpr uint32_t kClockCheckRecords = 16;
 /// Larger payloads of records in a write buffer are unpacked by I/O threads.
 constexpr uint32_t kUnpackedHereMax = 16 * 1024;
+/// So many of the smallest payloads that may be copied by an I/O thread are worth a task.
+constexpr uint32_t kCopyTaskPayloads = 16;
 constexpr int kDrainWaits = 100;
 constexpr uint64_t kDrainWaitUs = 100'000;
 
@@ -93,7 +93,12 @@ RecordStoreImpl::RecordStoreImpl(const Options& options, uint32_t segment_bytes,
                .retry_backoff_us_max = options.retry_backoff_us_max},
               &table_, backend, clock, owner),
       stage_({.payload_bytes_max = payload_bytes_max_,
-              .compress = options.compression == Compression::kLz4},
+              .compress = options.compression == Compression::kLz4,
+              .copy_task_bytes_min = kCopyTaskPayloads * options.late_copy_bytes_min,
+              .copied =
+                  [this](const LatePayload& late) {
+                    writer_.stream(StreamKind::kFresh).EndLate(late);
+                  }},
              backend),
       compactor_({.table = &table_,
                   .writer = &writer_,
@@ -110,6 +115,7 @@ RecordStoreImpl::~RecordStoreImpl() {
     backend_->Reap(~size_t{0});
   }
   writer_.LeakInflight();
+  if (stage_.copies_inflight() > 0) writer_.stream(StreamKind::kFresh).LeakMemory();
   stage_.LeakInflight();
   compactor_.LeakInflight();
 }
@@ -162,21 +168,27 @@ void RecordStoreImpl::PlaceStaged(uint64_t deadline_us) {
     const RecordHeader header = staged->header;
     const uint32_t ticket = staged->ticket;
     Place place;
-    const AppendStatus status = fresh.Append(header, staged->stored, &place);
+    const bool is_late = header.stored_bytes >= options_.late_copy_bytes_min;
+    LatePayload late;
+    const AppendStatus status = is_late ? fresh.AppendLate(header, staged->stored, &place, &late)
+                                        : fresh.Append(header, staged->stored, &place);
     if (status == AppendStatus::kNoBuffer ||
         (status == AppendStatus::kNoSegment && compactor_.CanHelp())) {
       waiting_for_write_ = true;
+      stage_.CopyNow();
       return;
     }
-    stage_.Pop();
     if (status == AppendStatus::kNoSegment) {
+      stage_.Pop();
       owner_->OnPutFailed(header.id(), ticket, Code::kNoSpace);
     } else if (owner_->OnPut(header.id(), ticket, place)) {
       ++stats_.puts;
       stats_.put_raw_bytes += header.raw_bytes;
       stats_.put_stored_bytes += place.bytes();
+      is_late ? stage_.PopLate(late) : stage_.Pop();
     } else {
       fresh.RollBack(place);
+      stage_.Pop();
     }
   }
 }
@@ -222,6 +234,7 @@ void RecordStoreImpl::Tick(uint64_t budget_us) {
   if (stage_.HasReady() && waiting_for_write_) PlaceStaged(deadline_us);
   writer_.Pump();
   submitted |= writer_.TakeSubmitted();
+  submitted |= stage_.TakeSubmitted();
   submitted |= compactor_.TakeSubmitted();
   KickIfSubmitted(submitted);
 }
@@ -345,19 +358,17 @@ ChecksumContext RecordStoreImpl::ContextOf(Place place) const {
 
 Result<ReadBuffer> RecordStoreImpl::ReadFromMemory(BlockId id, Place place,
                                                    const WriteBuffer& buffer) const {
-  const uint64_t at = place.offset() - buffer.offset;
-  return UnpackUnwritten(id, place, {buffer.data + at, buffer.used - at},
-                         options_.read_prefix_bytes);
+  return UnpackUnwritten(id, place, buffer.HeaderAt(place.offset()),
+                         buffer.PayloadAt(place.offset()), options_.read_prefix_bytes);
 }
 
 Result<void> RecordStoreImpl::Read(ReadRequest* request) {
   CheckThread();
   const WriteBuffer* const buffer = writer_.Find(request->place);
   if (buffer == nullptr) return ReadFromFlash(request);
-  const uint64_t at = request->place.offset() - buffer->offset;
-  const auto header = ReadHeader({buffer->data + at, buffer->used - at});
+  const auto header = ReadHeader(buffer->HeaderAt(request->place.offset()));
   if (header && header->compressed() && header->raw_bytes > kUnpackedHereMax) {
-    return UnpackElsewhere(request, {buffer->data + at, request->place.bytes()});
+    return UnpackElsewhere(request, *header, *buffer);
   }
   auto result = ReadFromMemory(request->id, request->place, *buffer);
   if (!result) ++stats_.checksum_errors;
@@ -370,17 +381,17 @@ bool RecordStoreImpl::IsReadingEnough(uint32_t bytes) const {
 }
 
 /// The copy costs the owner a fraction of the unpacking, which is then an I/O thread's.
-Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, Bytes record) {
+Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, const RecordHeader& header,
+                                              const WriteBuffer& buffer) {
   if (IsReadingEnough(request->place.bytes())) return Code::kBusy;
   request->kind = io::Task::Kind::kCompute;
   request->urgent = true;  // A reader waits; compression does not hurry.
   request->offset = 0;
   request->bytes = static_cast<uint32_t>(base::AlignUp(request->place.bytes(), alignment_));
   request->work = &UnpackWork;
-  // All but the checksum, which a write task may be filling in.
-  request->unwritten.resize(record.size());
-  std::copy(record.begin() + sizeof(RecordHeader::checksum), record.end(),
-            request->unwritten.begin() + sizeof(RecordHeader::checksum));
+  // Without the checksum, which a write task may be filling in.
+  request->unwritten.resize(header.record_bytes());
+  WriteRecord(header, buffer.PayloadAt(request->place.offset()), request->unwritten.data());
   return SubmitRead(request);
 }
 
@@ -421,6 +432,7 @@ void RecordStoreImpl::UnpackWork(io::Task& task, MutableBytes /*io_bytes*/) noex
   auto& request = static_cast<ReadRequest&>(task);
   const Options& options = static_cast<const RecordStoreImpl*>(request.store)->options_;
   KeepResult(request, UnpackUnwritten(request.id, request.place, request.unwritten,
+                                      request.unwritten.data() + kRecordHeaderBytes,
                                       options.read_prefix_bytes));
 }
 
@@ -456,43 +468,6 @@ void RecordStoreImpl::FinishRead(ReadRequest& request) {
      : code == Code::kTimeout ? stats_.read_timeouts
                               : stats_.read_errors);
   request.read_done(request, code);
-}
-
-Result<ReadBuffer> RecordStoreImpl::ReadInChild(BlockId id, Place place,
-                                                SnapshotSource& source) const {
-  if (const WriteBuffer* buffer = writer_.Find(place)) return ReadFromMemory(id, place, *buffer);
-  const Extent extent = ExtentOf(place, alignment_);
-  const MutableBytes into = child_scratch_.bytes().first(extent.bytes);
-  if (auto read = source.ReadAt(extent.offset, into); !read) {
-    if (read.code() == Code::kTimeout) {
-      std::exchange(child_scratch_, PageMemory(child_scratch_.size())).Leak();
-    }
-    return read.error();
-  }
-  return UnpackRecord({.id = id, .place = place, .context = ContextOf(place)}, into, extent.offset,
-                      options_.read_prefix_bytes);
-}
-
-void RecordStoreImpl::ReadManyInChild(std::span<const RecordRef> records, SnapshotSource& source,
-                                      const VisitRecord& visit) const {
-  std::vector<BulkItem> on_flash;
-  on_flash.reserve(records.size());
-  for (size_t i = 0; i < records.size(); ++i) {
-    const auto& [id, place] = records[i];
-    const WriteBuffer* buffer = writer_.Find(place);
-    if (buffer == nullptr) {
-      on_flash.push_back({.index = i, .expected = {id, place, ContextOf(place)}});
-      continue;
-    }
-    const auto read = ReadFromMemory(id, place, *buffer);
-    if (!read) {
-      visit(i, read.error());
-      continue;
-    }
-    visit(i, Bytes(read->memory + options_.read_prefix_bytes, read->payload_bytes));
-    base::Release(read->memory);
-  }
-  BulkRead({.alignment = alignment_, .source = &source}, &on_flash, visit);
 }
 
 }  // namespace flash::store

@@ -58,7 +58,8 @@ class RecordStoreImpl final : public RecordStore {
   [[nodiscard]] ChecksumContext ContextOf(Place place) const;
   [[nodiscard]] bool IsReadingEnough(uint32_t bytes) const;
   [[nodiscard]] Result<void> ReadFromFlash(ReadRequest* request);
-  [[nodiscard]] Result<void> UnpackElsewhere(ReadRequest* request, Bytes record);
+  [[nodiscard]] Result<void> UnpackElsewhere(ReadRequest* request, const RecordHeader& header,
+                                             const WriteBuffer& buffer);
   [[nodiscard]] Result<void> SubmitRead(ReadRequest* request);
   /// A record that lies in a write buffer.
   [[nodiscard]] Result<ReadBuffer> ReadFromMemory(BlockId id, Place place,

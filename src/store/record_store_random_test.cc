@@ -166,6 +166,8 @@ TEST(RecordStoreRandom, HistoriesAgreeWithTheModel) {
     options.segment_bytes = static_cast<uint32_t>(64 * kKiB << random.Below(3));
     options.write_buffers = static_cast<uint32_t>(1 + random.Below(4));
     options.alignment = random.Chance(1, 2) ? 512 : 4096;
+    // Copying by tasks often, or hardly ever.
+    options.late_copy_bytes_min = random.Chance(2, 3) ? 16 : 4096;
     History(seed, options).Run(25'000);
     if (HasFailure()) break;
   }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
 #include "store/store_test_support.h"
@@ -33,6 +34,24 @@ BlockId Fill(Bench& bench, uint64_t bytes, size_t payload_bytes) {
   }
   EXPECT_TRUE(bench.Settle());
   return id;
+}
+
+/// How many blocks a forked child reads wrongly, while the parent does `meanwhile`; -1: it died.
+int CountWrongInChild(Bench& bench, const std::function<void()>& meanwhile) {
+  const pid_t child = fork();
+  if (child == 0) {
+    MemorySource source(bench.file);  // The child's copy of the disk in memory.
+    int wrong = 0;
+    for (const auto& [id, block] : bench.owner.blocks) {
+      auto read = bench.store->ReadInChild(id, block.place, source);
+      wrong += read.ok() && CheckedRead::Matches(*read, block.payload) ? 0 : 1;
+    }
+    _exit(std::min(wrong, 100));
+  }
+  meanwhile();
+  int status = -1;
+  if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
 }
 
 TEST(RecordStore, OpenRefusesBadSizes) {
@@ -90,6 +109,33 @@ TEST(RecordStore, WhatEarlierLivesWroteIsPreparedAndCountsOnce) {
   ASSERT_TRUE(bench.Settle());
   EXPECT_GT(bench.store->stats().device_bytes_written, 0u);
   EXPECT_EQ(bench.store->stats().prepared_bytes, before);
+  bench.CheckAccounts();
+}
+
+TEST(RecordStore, APayloadThatIsStillBeingCopiedIsReadWhereItWas) {
+  Bench bench({.capacity_bytes = 64 * kMiB, .segment_bytes = 4 * kMiB});
+  base::Random random(8);
+  Payload noise(100'000);
+  for (auto& byte : noise) byte = static_cast<std::byte>(random.Next());
+  ASSERT_TRUE(bench.owner.Put(1, noise));
+  ASSERT_TRUE(bench.owner.Put(2, Payload(900'000, std::byte{'a'})));
+  while (bench.owner.PutsOnTheWay() > 0) bench.Turn();
+  ASSERT_EQ(bench.backend->inflight(), 1u) << "the copying";
+  bench.store->Flush();
+  EXPECT_EQ(bench.backend->inflight(), 1u) << "nothing is written before it";
+  EXPECT_EQ(bench.store->stats().device_bytes_written, 0u);
+  for (const BlockId id : {1, 2}) {
+    EXPECT_FALSE(bench.store->IsDurable(bench.owner.blocks[id].place));
+  }
+  EXPECT_EQ(CountWrongInChild(bench, [] {}), 0);
+  EXPECT_TRUE(bench.ReadNow(1)->right);
+  EXPECT_TRUE(bench.ReadNow(2)->right);
+  bench.CheckAccounts();
+  ASSERT_TRUE(bench.Settle());
+  for (const BlockId id : {1, 2}) {
+    EXPECT_TRUE(bench.store->IsDurable(bench.owner.blocks[id].place));
+    EXPECT_TRUE(bench.ReadNow(id)->right);
+  }
   bench.CheckAccounts();
 }
 
@@ -349,22 +395,11 @@ TEST(RecordStore, AForkedChildReadsBuffersAndFile) {
   const BlockId last = Fill(bench, 2 * kMiB, 700);
   ASSERT_GT(bench.store->stats().buffered_records_bytes, 0u);
   bench.store->Freeze();
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    MemorySource source(bench.file);  // The child's copy of the disk in memory.
-    int wrong = 0;
-    for (const auto& [id, block] : bench.owner.blocks) {
-      auto read = bench.store->ReadInChild(id, block.place, source);
-      wrong += read.ok() && CheckedRead::Matches(*read, block.payload) ? 0 : 1;
-    }
-    _exit(std::min(wrong, 100));
-  }
-  for (BlockId id = 1; id <= last; ++id) bench.owner.Forget(id);
-  int status = -1;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(CountWrongInChild(bench,
+                              [&] {
+                                for (BlockId id = 1; id <= last; ++id) bench.owner.Forget(id);
+                              }),
+            0);
   bench.store->Thaw();
   ASSERT_TRUE(bench.Settle());
   bench.CheckAccounts();

@@ -181,6 +181,7 @@ struct Bench {
     std::optional<uint64_t> backend_seed = std::nullopt;
     io::FaultPlan faults = {};
     uint32_t write_buffers = 4;
+    uint32_t late_copy_bytes_min = 4096;
     uint32_t alignment = 512;
   };
 
@@ -201,6 +202,7 @@ struct Bench {
     store_options.compression = options.compression;
     store_options.read_prefix_bytes = CheckedRead::kPrefixBytes;
     store_options.write_buffers_per_stream = options.write_buffers;
+    store_options.late_copy_bytes_min = options.late_copy_bytes_min;
     store_options.hash_seed = 4711;
     auto opened = RecordStore::Open(store_options, backend.get(), &clock, &owner);
     FLASH_CHECK(opened.ok());

@@ -18,21 +18,37 @@ void SealBuffer(io::Task& task, MutableBytes io_bytes) noexcept {
   SealRecords(io_bytes.first(buffer.used), buffer.offset, buffer.context);
 }
 
+/// The one that goes to `to`.
+auto FindLate(auto& late, const std::byte* to) {
+  const auto found = std::lower_bound(
+      late.begin(), late.end(), to,
+      [](const LatePayload& payload, const std::byte* wanted) { return payload.to < wanted; });
+  return found != late.end() && found->to == to ? found : late.end();
+}
+
 }  // namespace
 
 WriteStream::WriteStream(const Options& options, SegmentTable* table, ClosedBuffers* closed)
-    : options_(options), table_(table), closed_(closed) {
-  const size_t step = base::AlignUp(options.buffer_bytes, options.alignment);
-  memory_ = PageMemory(options.buffers * step, base::PageKind::kHuge);
+    : options_(options),
+      buffer_step_(base::AlignUp(options.buffer_bytes, options.alignment)),
+      table_(table),
+      closed_(closed) {
+  memory_ = PageMemory(options.buffers * buffer_step_, base::PageKind::kHuge);
   for (uint32_t i = 0; i < options.buffers; ++i) {
     auto buffer = std::make_unique<WriteBuffer>();
     buffer->kind = io::Task::Kind::kWrite;
     buffer->work = &SealBuffer;
-    buffer->data = memory_.data() + i * step;
+    buffer->data = memory_.data() + i * buffer_step_;
     buffer->stream = options.kind;
     buffer->context.hash_seed = options.hash_seed;
     buffers_.push_back(std::move(buffer));
   }
+}
+
+const std::byte* WriteBuffer::PayloadAt(uint64_t at) const {
+  const std::byte* const payload = data + (at - offset) + kRecordHeaderBytes;
+  const auto found = FindLate(late, payload);
+  return found != late.end() ? found->from : payload;
 }
 
 void WriteStream::LeakInflight() {
@@ -53,14 +69,35 @@ uint64_t WriteStream::RemainingBytes() const {
 
 AppendStatus WriteStream::Append(const RecordHeader& header, const std::byte* stored,
                                  Place* place) {
-  const uint32_t bytes = header.record_bytes();
+  const AppendStatus status = MakeRoom(header.record_bytes());
+  if (status == AppendStatus::kOk) WriteRecord(header, stored, Take(header, place));
+  return status;
+}
+
+AppendStatus WriteStream::AppendLate(const RecordHeader& header, const std::byte* stored,
+                                     Place* place, LatePayload* late) {
+  const AppendStatus status = MakeRoom(header.record_bytes());
+  if (status != AppendStatus::kOk) return status;
+  std::byte* const to = Take(header, place);
+  WriteRecordFrame(header, to);
+  *late = {.from = stored, .to = to + kRecordHeaderBytes, .bytes = header.stored_bytes};
+  filling_->late.push_back(*late);
+  return status;
+}
+
+void WriteStream::EndLate(const LatePayload& payload) {
+  const auto index = static_cast<size_t>(payload.to - memory_.data()) / buffer_step_;
+  std::vector<LatePayload>& late = buffers_[index]->late;
+  const auto found = FindLate(late, payload.to);
+  FLASH_CHECK(found != late.end());
+  late.erase(found);
+}
+
+AppendStatus WriteStream::MakeRoom(uint32_t bytes) {
   if (filling_ != nullptr) {
     const uint64_t room =
         std::min<uint64_t>(options_.buffer_bytes, table_->EndOf(*open_) - filling_->offset);
-    if (filling_->used + bytes <= room) {
-      Write(header, stored, place);
-      return AppendStatus::kOk;
-    }
+    if (filling_->used + bytes <= room) return AppendStatus::kOk;
   }
   if (RemainingBytes() >= bytes) {
     CloseFilling();
@@ -70,7 +107,6 @@ AppendStatus WriteStream::Append(const RecordHeader& header, const std::byte* st
   WriteBuffer* next = TakeIdle();
   if (next == nullptr) return AppendStatus::kNoBuffer;
   Bind(*next);
-  Write(header, stored, place);
   return AppendStatus::kOk;
 }
 
@@ -101,19 +137,22 @@ void WriteStream::Bind(WriteBuffer& buffer) {
   filling_ = &buffer;
 }
 
-void WriteStream::Write(const RecordHeader& header, const std::byte* stored, Place* place) {
+std::byte* WriteStream::Take(const RecordHeader& header, Place* place) {
   WriteBuffer& buffer = *filling_;
   const uint32_t units = header.record_bytes() / static_cast<uint32_t>(kUnitBytes);
-  WriteRecord(header, stored, buffer.data + buffer.used);
+  std::byte* const to = buffer.data + buffer.used;
   *place = Place((buffer.offset + buffer.used) / kUnitBytes, units);
   buffer.used += header.record_bytes();
   table_->AppendLive(buffer.segment, units);
+  return to;
 }
 
 void WriteStream::RollBack(Place place) {
   FLASH_CHECK(filling_ != nullptr &&
               place.offset() + place.bytes() == filling_->offset + filling_->used);
   filling_->used -= place.bytes();
+  auto& late = filling_->late;
+  if (!late.empty() && late.back().to >= filling_->data + filling_->used) late.pop_back();
   table_->RollBack(filling_->segment, place.units());
 }
 
@@ -143,6 +182,7 @@ void WriteStream::GiveUp(SegmentIndex segment) {
 }
 
 void WriteStream::Release(WriteBuffer& buffer) {
+  FLASH_CHECK(buffer.late.empty());
   buffer.state = WriteBuffer::State::kIdle;
   table_->DropWriter(buffer.segment);
 }

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "io/backend.h"
+#include "store/late_payload.h"
 #include "store/page_memory.h"
 #include "store/record_format.h"
 #include "store/record_store.h"
@@ -40,12 +41,18 @@ struct WriteBuffer : io::Task {
   uint32_t used = 0;
   SegmentIndex segment = 0;
   ChecksumContext context;
-  LogWriter* writer = nullptr;  // Set by it, for Task::done.
+  std::vector<LatePayload> late;  // In the order of `to`; not written before it is empty.
+  LogWriter* writer = nullptr;    // Set by it, for Task::done.
 
   /// Is the byte at file offset `at` one of a record in here?
   [[nodiscard]] bool Holds(uint64_t at) const {
     return state != State::kIdle && at >= offset && at < offset + used;
   }
+  /// A record in here, which begins at file offset `at`: its header, and where its payload is now.
+  [[nodiscard]] Bytes HeaderAt(uint64_t at) const {
+    return {data + (at - offset), kRecordHeaderBytes};
+  }
+  [[nodiscard]] const std::byte* PayloadAt(uint64_t at) const;
 };
 
 /// Buffers that wait for their writes, in this order.
@@ -74,6 +81,12 @@ class WriteStream {
   /// Appends a record; it is live, and readable through its buffer. Only if kOk.
   [[nodiscard]] AppendStatus Append(const RecordHeader& header, const std::byte* stored,
                                     Place* place);
+  /// The same, but for the payload: the caller has it copied from `late->from`, which is `stored`
+  /// and stays as it is until then, to `late->to`, and then calls EndLate. Unless it is rolled
+  /// back.
+  [[nodiscard]] AppendStatus AppendLate(const RecordHeader& header, const std::byte* stored,
+                                        Place* place, LatePayload* late);
+  void EndLate(const LatePayload& late);
   /// Takes back the record appended last.
   void RollBack(Place place);
 
@@ -104,14 +117,20 @@ class WriteStream {
 
   /// Gives up the buffers that a hung backend still holds: their memory stays mapped for good.
   void LeakInflight();
+  /// The same of all their memory: the backend may still copy into it.
+  void LeakMemory() { memory_.Leak(); }
 
  private:
   [[nodiscard]] WriteBuffer* TakeIdle();
   [[nodiscard]] bool OpenNext(bool from_reserve);
   void Bind(WriteBuffer& buffer);
-  void Write(const RecordHeader& header, const std::byte* stored, Place* place);
+  /// Makes the filling buffer one that has room for a record of `bytes`.
+  [[nodiscard]] AppendStatus MakeRoom(uint32_t bytes);
+  /// Takes the next bytes of the filling buffer for a live record, and returns where they are.
+  [[nodiscard]] std::byte* Take(const RecordHeader& header, Place* place);
 
   Options options_;
+  size_t buffer_step_;  // From one buffer to the next.
   SegmentTable* table_;
   ClosedBuffers* closed_;
   PageMemory memory_;  // Of all buffers, in huge pages; not MADV_DONTFORK: a child reads it.

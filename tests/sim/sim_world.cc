@@ -143,6 +143,7 @@ World::World(const Geometry& geometry, FaultProfile profile, uint64_t seed)
   options.store.compression = geometry.compress ? store::RecordStore::Compression::kLz4
                                                 : store::RecordStore::Compression::kNone;
   options.store.hash_seed = seed;
+  if (seed % 2 == 0) options.store.late_copy_bytes_min = 16;  // Else few batches have so much.
   options.store.retry_backoff_us_max = 200'000;
   pool_ = std::make_unique<blocks::TieredPool>(options, &clock_);
   const Result<void> opened =
