@@ -22,13 +22,14 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 
 from measures import (cache, cold, collection_memory, collection_speed,  # noqa: E402
-                      collection_stalls, durable, filling, hot, io_backends, memory, resharding,
-                      snapshots, stalls, turns)
+                      collection_stalls, durable, filling, hot, io_backends, memory, quiet,
+                      resharding, snapshots, stalls, turns)
 from measures.tools import (FAILED, NOT_BUILT, SHOWN, Bench, Row, end_like_ctrl_c,  # noqa: E402
                             has_command)
 
 GROUPS = {"hot": hot.measure, "memory": memory.measure, "cold": cold.measure,
           "filling": filling.measure,
+          "quiet": quiet.measure,
           "io-backends": io_backends.measure,
           "durable": durable.measure,
           "stalls": stalls.measure, "snapshots": snapshots.measure,

@@ -119,7 +119,7 @@ def median_of_ratios(above, below):
 
 
 def fio_reads(path, span, depth, seconds):
-    """4 KiB random reads of the first `span` bytes of a file: (IOPS, p50 in us).
+    """4 KiB random reads of the first `span` bytes of a file: a Speed.
 
     The latency is that of submission and completion together, as a reader sees it: where the
     device is virtual, submission is a good part of it.
@@ -131,7 +131,8 @@ def fio_reads(path, span, depth, seconds):
          "--allow_file_create=0", "--lat_percentiles=1", "--clat_percentiles=0"],
         capture_output=True, text=True, check=True)
     report = json.loads(done.stdout[done.stdout.index("{"):])["jobs"][0]["read"]
-    return report["iops"], report["lat_ns"]["percentile"]["50.000000"] / 1000
+    share = report["lat_ns"]["percentile"]
+    return Speed(report["iops"], share["50.000000"] / 1e6, share["99.000000"] / 1e6)
 
 
 def pipeline(link, commands, batch=500):
@@ -183,6 +184,15 @@ def all_demoted(node):
 def main_thread_seconds(node):
     cpu = node.info("cpu")
     return float(cpu["used_cpu_user_main_thread"]) + float(cpu["used_cpu_sys_main_thread"])
+
+
+def io_threads_seconds(node):
+    """CPU time of the module's I/O threads, to the nanosecond."""
+    seconds = 0
+    for thread in Path(f"/proc/{node.pid}/task").iterdir():
+        if (thread / "comm").read_text().startswith("flash-io"):
+            seconds += int((thread / "schedstat").read_text().split()[0]) / 1e9
+    return seconds
 
 
 def has_command(node, name):
