@@ -14,6 +14,10 @@ constexpr uint32_t kLowWaterSegments = 1;
 constexpr uint32_t kClockCheckRecords = 16;
 constexpr uint32_t kClockCheckSegments = 256;
 constexpr uint32_t kReadFailuresMax = 3;
+constexpr size_t kReadsMax = 2;
+/// A guess reaches back into the piece before it by an eighth of a piece, at most this: records up
+/// to that size that begin there and end in the guess are whole in it.
+constexpr uint64_t kOverlapBytesMax = 64 * kKiB;
 /// A victim with more is given up as a whole.
 constexpr uint32_t kBadPagesMax = 16;
 /// Quarantined segments are tried again no sooner; each try costs the device many a failing read.
@@ -26,6 +30,9 @@ constexpr uint64_t kBackoffUsMax = 5'000'000;
 Compactor::Compactor(const Parts& parts, uint64_t hash_seed)
     : parts_(parts), hash_seed_(hash_seed) {
   const uint32_t alignment = parts.backend->alignment();
+  // A record is no larger than half a segment, and a piece holds any that begins in its first page.
+  const uint32_t piece_bytes =
+      std::min(kRecordBytesMax, parts.table->segment_bytes() / 2) + alignment;
   for (auto& piece : pieces_) {
     piece = std::make_unique<Piece>();
     piece->kind = io::Task::Kind::kRead;
@@ -33,7 +40,7 @@ Compactor::Compactor(const Parts& parts, uint64_t hash_seed)
     piece->done = &OnPieceRead;
     piece->compactor = this;
     piece->alignment = alignment;
-    piece->copies = PageMemory(std::min(kRecordBytesMax + alignment, parts.table->segment_bytes()));
+    piece->copies = PageMemory(piece_bytes);
   }
 }
 
@@ -102,7 +109,7 @@ Compactor::Step Compactor::Advance(uint64_t deadline_us) {
   }
   if (ReadAhead() == Step::kWait) return Step::kWait;
   if (!ready_.empty()) return MoveRecords(*ready_.front(), deadline_us);
-  if (victim_->reading) {
+  if (!reading_.empty()) {
     pause_ = Pause::kCompletion;
     return Step::kWait;
   }
@@ -164,7 +171,6 @@ bool Compactor::IsStuck() const { return stuck_at_freed_ == parts_.table->totals
 
 void Compactor::BeginVictim(SegmentIndex segment) {
   victim_ = Victim{.segment = segment,
-                   .generation = ++generation_,
                    .read_offset = parts_.table->BeginOf(segment),
                    .read_end = parts_.table->WrittenEnd(segment),
                    .bad_page = std::nullopt,
@@ -179,6 +185,7 @@ void Compactor::EndVictim(bool complete) {
   const SegmentIndex segment = ended.segment;
   for (Piece* piece : ready_) piece->state = Piece::State::kIdle;
   ready_.clear();
+  DropReads();
   if (complete) {
     ++counters_.runs;
     counters_.reclaimed_bytes += (table.dead(segment) - ended.moved_units) * kUnitBytes;
@@ -197,9 +204,13 @@ void Compactor::Abort() {
 
 Compactor::Step Compactor::ReadAhead() {
   Victim& victim = *victim_;
-  if (victim.reading) return Step::kGoOn;
-  if (const auto& page = victim.bad_page)
-    return SubmitPiece(page->begin(), page->probe_end(), true);
+  if (!reading_.empty()) {
+    ReadGuess();
+    return Step::kGoOn;
+  }
+  if (const auto& page = victim.bad_page) {
+    return SubmitPiece(page->begin(), page->probe_end(), Reason::kProbe);
+  }
   const uint64_t written_end = parts_.table->WrittenEnd(victim.segment);
   if (victim.read_offset >= victim.read_end && victim.read_end < written_end) {  // Past the page.
     victim.read_offset = victim.resume_at;
@@ -207,19 +218,38 @@ Compactor::Step Compactor::ReadAhead() {
     victim.in_the_middle = true;
   }
   if (victim.read_offset >= victim.read_end) return Step::kGoOn;
-  return SubmitPiece(victim.read_offset, victim.read_end, false);
+  const Step step = SubmitPiece(victim.read_offset, victim.read_end, Reason::kRecords);
+  if (!reading_.empty()) ReadGuess();
+  return step;
 }
 
-Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, bool is_probe) {
+/// Where the next piece begins is known when the one before it was walked. Not to have the device
+/// wait meanwhile, the next is read from a little before the end of that one: if a record of it
+/// begins where that one's walk ends, it is the next. Large records make guesses wrong; then, and
+/// where reads fail, the rest of the victim is read without.
+void Compactor::ReadGuess() {
+  const Victim& victim = *victim_;
+  const Piece& last = *reading_.back();
+  const uint64_t last_end = last.offset + last.bytes;
+  if (!victim.guesses || reading_.size() >= kReadsMax || last.is_probe ||
+      last_end >= victim.read_end) {
+    return;
+  }
+  const uint64_t overlap_bytes = std::min<uint64_t>(last.copies.size() / 8, kOverlapBytesMax);
+  const uint64_t from = base::AlignDown(last_end - overlap_bytes, last.alignment);
+  if (from > last.first_offset) (void)SubmitPiece(from, victim.read_end, Reason::kGuess);
+}
+
+Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, Reason reason) {
   const auto idle = std::find_if(pieces_.begin(), pieces_.end(), [](const auto& piece) {
     return piece->state == Piece::State::kIdle;
   });
-  // Both may still be on their way for an earlier victim, or hold what is to be moved first.
+  // All may still be on their way for an earlier victim, or hold what is to be moved first.
   if (idle == pieces_.end()) return WaitUnlessReady();
   Piece& piece = **idle;
-  piece.generation = victim_->generation;
-  piece.is_probe = is_probe;
-  piece.in_the_middle = victim_->in_the_middle;
+  piece.is_probe = reason == Reason::kProbe;
+  piece.is_guess = reason == Reason::kGuess;
+  piece.in_the_middle = victim_->in_the_middle || piece.is_guess;
   piece.first_offset = from;
   piece.segment_end = to;
   piece.context = {.hash_seed = hash_seed_, .sequence = parts_.table->sequence(victim_->segment)};
@@ -229,7 +259,7 @@ Compactor::Step Compactor::SubmitPiece(uint64_t from, uint64_t to, bool is_probe
   piece.at = 0;
   if (!parts_.backend->Submit(&piece)) return WaitUnlessReady();
   piece.state = Piece::State::kReading;
-  victim_->reading = true;
+  reading_.push_back(&piece);
   submitted_ = true;
   ++inflight_;
   return Step::kGoOn;
@@ -258,18 +288,61 @@ void Compactor::OnPieceRead(io::Task& task) noexcept {
   auto& piece = static_cast<Piece&>(task);
   Compactor& self = *piece.compactor;
   --self.inflight_;
+  const bool is_wanted =
+      std::find(self.reading_.begin(), self.reading_.end(), &piece) != self.reading_.end();
+  piece.state = is_wanted ? Piece::State::kArrived : Piece::State::kIdle;
+  if (is_wanted) self.TakeArrived();
+}
+
+void Compactor::TakeArrived() {
+  while (!reading_.empty() && reading_.front()->state == Piece::State::kArrived) {
+    Piece& piece = *reading_.front();
+    reading_.pop_front();
+    pause_ = Pause::kNone;
+    if (piece.is_guess && !Fits(piece)) {
+      piece.state = Piece::State::kIdle;
+      victim_->guesses = false;
+      DropReads();
+    } else {
+      Accept(piece);
+    }
+  }
+}
+
+/// Does the walk of the piece before end where a record of this one begins? That record is then its
+/// first.
+bool Compactor::Fits(Piece& guess) const {
+  if (guess.result != 0) return false;
+  const Bytes copies = guess.copies.bytes().first(guess.found.copied_bytes);
+  while (guess.at < copies.size() &&
+         OffsetOfCopy(copies.data() + guess.at) < victim_->read_offset) {
+    guess.at += ReadHeader(copies.subspan(guess.at))->record_bytes();
+  }
+  return guess.at < copies.size() && OffsetOfCopy(copies.data() + guess.at) == victim_->read_offset;
+}
+
+/// They are read again if they are wanted after all.
+void Compactor::DropReads() {
+  for (Piece* piece : reading_) {
+    if (piece->state == Piece::State::kArrived) piece->state = Piece::State::kIdle;
+  }
+  reading_.clear();
+}
+
+void Compactor::Accept(Piece& piece) {
   piece.state = Piece::State::kIdle;
-  if (!self.victim_ || piece.generation != self.victim_->generation) return;  // Aborted meanwhile.
-  self.victim_->reading = false;
-  self.pause_ = Pause::kNone;
-  if (piece.result != 0) return self.OnReadFailed(piece);
-  self.backoff_us_ = 0;
-  if (piece.is_probe) return self.OnProbed(true);
-  self.victim_->read_failures = 0;
-  self.victim_->read_offset = piece.found.next_offset;
-  self.victim_->in_the_middle = false;
+  if (piece.result != 0) {
+    victim_->guesses = false;
+    DropReads();
+    return OnReadFailed(piece);
+  }
+  backoff_us_ = 0;
+  if (piece.is_probe) return OnProbed(true);
+  victim_->read_failures = 0;
+  victim_->read_offset = piece.found.next_offset;
+  victim_->in_the_middle = false;
   piece.state = Piece::State::kReady;
-  self.ready_.push_back(&piece);
+  ready_.push_back(&piece);
 }
 
 void Compactor::OnReadFailed(Piece& piece) {

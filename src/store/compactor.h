@@ -1,10 +1,10 @@
 // compactor.h: moves live records out of segments that are mostly dead, so that these can be
 // reused.
 //
-// One victim at a time: read in pieces, verified on an I/O thread, its live records appended to the
-// survivor stream. Decides when and which (the victim's choice itself is the table's). Knows
-// neither puts nor reads of others. Thread: one owner; a piece's work on an I/O thread touches that
-// piece alone. Decision: docs/adr/0002.
+// One victim at a time: read in pieces, two at once, verified on an I/O thread, its live records
+// appended to the survivor stream. Decides when and which (the victim's choice itself is the
+// table's). Knows neither puts nor reads of others. Thread: one owner; a piece's work on an I/O
+// thread touches that piece alone. Decision: docs/adr/0002.
 #pragma once
 
 #include <array>
@@ -70,11 +70,16 @@ class Compactor {
 
  private:
   struct Piece : io::Task {
-    enum class State : uint8_t { kIdle, kReading, kReady };
+    enum class State : uint8_t {
+      kIdle,
+      kReading,
+      kArrived,  ///< Waits for those before it.
+      kReady,    ///< Its records may be moved.
+    };
     State state = State::kIdle;
     Compactor* compactor = nullptr;
-    uint64_t generation = 0;  // Of the victim it was read for.
-    bool is_probe = false;    // Read to find a bad page, not for its records.
+    bool is_probe = false;  // Read to find a bad page, not for its records.
+    bool is_guess = false;  // Begins where no record is known to begin.
     bool in_the_middle = false;
     uint64_t first_offset = 0;
     uint64_t segment_end = 0;
@@ -93,12 +98,11 @@ class Compactor {
   /// The segment being emptied, and how far its reading has come.
   struct Victim {
     SegmentIndex segment = 0;
-    uint64_t generation = 0;   // Pieces of other victims are of no use.
     uint64_t read_offset = 0;  // Where the next piece begins;
     uint64_t read_end = 0;     // up to where: what was written, or a page that cannot be read,
     uint64_t resume_at = 0;    // behind which it goes on here.
     bool in_the_middle = false;
-    bool reading = false;             // A piece of it is on its way.
+    bool guesses = true;              // Pieces are read before their beginnings are known.
     uint32_t read_failures = 0;       // In a row.
     std::optional<BadPage> bad_page;  // Being looked for.
     uint32_t bad_pages = 0;           // Searches for one that was gone included.
@@ -129,7 +133,13 @@ class Compactor {
   void BeginVictim(SegmentIndex segment);
   void EndVictim(bool complete);
   [[nodiscard]] Step ReadAhead();
-  [[nodiscard]] Step SubmitPiece(uint64_t from, uint64_t to, bool is_probe);
+  enum class Reason : uint8_t { kRecords, kGuess, kProbe };
+  [[nodiscard]] Step SubmitPiece(uint64_t from, uint64_t to, Reason reason);
+  void ReadGuess();
+  void TakeArrived();
+  void Accept(Piece& piece);
+  [[nodiscard]] bool Fits(Piece& guess) const;
+  void DropReads();
   [[nodiscard]] Step WaitUnlessReady();
   [[nodiscard]] Step MoveRecords(Piece& piece, uint64_t deadline_us);
   [[nodiscard]] AppendStatus MoveRecord(const std::byte* copy, const RecordHeader& header);
@@ -138,11 +148,11 @@ class Compactor {
 
   Parts parts_;
   uint64_t hash_seed_;
-  std::array<std::unique_ptr<Piece>, 2> pieces_;
-  std::deque<Piece*> ready_;  // In file order.
+  std::array<std::unique_ptr<Piece>, 3> pieces_;  // Two being read and one being moved.
+  std::deque<Piece*> reading_;  // In file order, as is ready_. Others on their way are not wanted.
+  std::deque<Piece*> ready_;
 
   std::optional<Victim> victim_;
-  uint64_t generation_ = 0;  // Of the last victim.
   Pause pause_ = Pause::kNone;
   uint64_t try_bad_at_us_ = 0;  // When passes take quarantined segments again.
   uint64_t retry_at_us_ = 0;

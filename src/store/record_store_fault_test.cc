@@ -192,6 +192,90 @@ TEST(RecordStoreFault, AVictimThatCannotBeReadWaitsThenIsQuarantined) {
   bench.CheckAccounts();
 }
 
+/// Segments of several pieces, records of `bytes`, every third of which is dead.
+class RecordStoreLongVictim : public testing::TestWithParam<uint32_t> {
+ protected:
+  void SetUp() override {
+    base::Random random(3);
+    const BlockId count = 12 * kMiB / GetParam();
+    for (BlockId id = 1; id <= count; ++id) {
+      Payload payload(GetParam());
+      for (auto& byte : payload) byte = static_cast<std::byte>(random.Next());
+      ASSERT_TRUE(bench_.PutSoon(id, payload));
+    }
+    bench_.store->Flush();
+    ASSERT_TRUE(bench_.Settle());
+    for (BlockId id = 1; id <= count; id += 3) bench_.owner.Forget(id);
+  }
+  /// Asks for a pass whose reads all hang; how many there are.
+  size_t HangReads() {
+    bench_.injector->HangAll();
+    bench_.store->RequestCompaction();
+    for (int i = 0; i < 20; ++i) bench_.Turn();
+    return bench_.backend->inflight();
+  }
+  void EndPass() {
+    for (int i = 0; i < 5000 && bench_.store->passes_done() == 0; ++i) {
+      bench_.clock.Advance(100'000);
+      bench_.Turn();
+    }
+    ASSERT_EQ(bench_.store->passes_done(), 1u);
+    ASSERT_TRUE(bench_.Settle());
+    bench_.CheckAccounts();
+  }
+
+  static constexpr uint32_t kSegmentBytes = 4 * kMiB;
+  Bench bench_{{.capacity_bytes = 64 * kMiB, .segment_bytes = kSegmentBytes}};
+};
+
+TEST_P(RecordStoreLongVictim, TwoReadsAreInFlightAndEveryRecordSurvives) {
+  EXPECT_EQ(HangReads(), 2u);
+  bench_.injector->Release();
+  const auto before = bench_.backend->stats().device_read_bytes;
+  EndPass();
+  EXPECT_GT(bench_.store->stats().moved_records, 0u);
+  EXPECT_GE(bench_.store->stats().segments_free, 8u);
+  EXPECT_EQ(bench_.store->stats().segments_quarantined, 0u);
+  // What was read twice: where pieces overlap, and a wrong guess for each victim.
+  const uint64_t read_bytes = bench_.backend->stats().device_read_bytes - before;
+  EXPECT_LE(read_bytes, bench_.store->stats().compaction_runs * (kSegmentBytes + 5 * kMiB / 4));
+  EXPECT_EQ(bench_.CountWrong(), 0u);
+}
+
+TEST_P(RecordStoreLongVictim, APageUnreadableInTheSecondReadCostsOnlyItsRecords) {
+  ReadsFail(bench_, kSegmentBytes + 3 * kMiB / 2, 512);
+  bench_.store->RequestCompaction();
+  EndPass();
+  EXPECT_EQ(bench_.store->stats().unreadable_pages, 1u);
+  const size_t wrong = bench_.CountWrong();
+  EXPECT_LE(wrong, 2u) << "the page may lie in dead records as well";
+  EXPECT_EQ(bench_.store->stats().segments_bad, wrong > 0 ? 1u : 0u);
+}
+
+TEST_P(RecordStoreLongVictim, ReadsOfAVictimThatWasLetGoAreOfNoUse) {
+  ASSERT_EQ(HangReads(), 2u);
+  bench_.store->Freeze();
+  bench_.injector->Release();
+  for (int i = 0; i < 20; ++i) bench_.Turn();
+  EXPECT_EQ(bench_.backend->inflight(), 0u);
+  EXPECT_EQ(bench_.store->stats().moved_records, 0u);
+  bench_.store->Thaw();
+  EndPass();
+  bench_.store->RequestCompaction();
+  while (bench_.store->passes_done() < 2) bench_.Turn();
+  EXPECT_EQ(bench_.CountWrong(), 0u);
+}
+
+TEST_P(RecordStoreLongVictim, AStoreMayGoWhileReadsHang) {
+  ASSERT_EQ(HangReads(), 2u);
+  bench_.store.reset();
+  bench_.injector->Release();
+  bench_.backend->Reap(100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Records, RecordStoreLongVictim,
+                         testing::Values(1000u, 30'000u, 200'000u, 1'000'000u));
+
 TEST(RecordStoreFault, AnUnreadablePageCostsOnlyTheRecordsInIt) {
   for (const uint64_t page : {0, 17, 64, 127}) {
     SCOPED_TRACE(page);

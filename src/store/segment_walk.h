@@ -32,8 +32,8 @@ struct WalkOutput {
 
 /// Walks `input` and copies each verified record that lies wholly in it, back to back, to `to` (at
 /// least as large as the stretch). In a copy the first 8 bytes hold the record's file offset
-/// instead of its checksum. Given at least kRecordBytesMax + alignment bytes, or all up to
-/// segment_end, next_offset advances.
+/// instead of its checksum. Given at least the largest record's bytes and alignment, or all
+/// up to segment_end, next_offset advances.
 [[nodiscard]] WalkOutput CollectRecords(const WalkInput& input, MutableBytes to);
 
 /// Where a copy made by CollectRecords came from.
