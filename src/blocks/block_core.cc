@@ -153,11 +153,10 @@ void BlockCore::ReleaseMemory(HotBlock* hot) {
 // --- Changes of the bytes
 // ---------------------------------------------------------------------------
 
-HotBlock* BlockCore::Write(BlockId id) {
+HotBlock* BlockCore::MakeDirty(BlockId id) {
   FLASH_CHECK(!table_.Has(id, Flag::kShared));
   const BlockState before = table_.StateOf(id);
   HotBlock* hot = table_.HotOf(id);
-  if (before == BlockState::kHotDirty) return hot;
   Uncount(id);
   const BlockState after = table_.Apply(id, BlockEvent::kWrite);
   if (after == BlockState::kHotDirty) {

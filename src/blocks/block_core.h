@@ -83,7 +83,11 @@ class BlockCore {
   // -------------------------------------------------------------------------
 
   /// kWrite.
-  HotBlock* Write(BlockId id);
+  HotBlock* Write(BlockId id) {
+    if (table_.IsDirtyAlone(id)) [[likely]]
+      return table_.HotOf(id);
+    return MakeDirty(id);
+  }
   HotBlock* Resize(BlockId id, uint32_t bytes);
 
   // --- To flash and back
@@ -147,6 +151,7 @@ class BlockCore {
   using Flag = BlockTable::Flag;
 
   void Begin(BlockId id, HotBlock* hot, BlockEvent event);
+  HotBlock* MakeDirty(BlockId id);
   HotBlock* Refit(BlockId id, uint32_t bytes, BlockOwner* owner);
   void ReleaseMemory(HotBlock* hot);
   /// Takes the block out of the sums, or puts it back: around each change of state, pins or size.

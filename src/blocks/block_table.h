@@ -43,6 +43,12 @@ class BlockTable {
   }
   [[nodiscard]] bool IsHot(BlockId id) const { return blocks::IsHot(StateOf(id)); }
 
+  /// Is it kHotDirty with one holder: can its bytes be changed and nothing else has to be?
+  [[nodiscard]] bool IsDirtyAlone(BlockId id) const {
+    constexpr uint64_t kLookedAt = kStateMask | static_cast<uint64_t>(Flag::kShared);
+    return (At(id) & kLookedAt) == static_cast<uint64_t>(BlockState::kHotDirty);
+  }
+
   /// Asks the processor for the entry; changes nothing.
   void Prefetch(BlockId id) const { __builtin_prefetch(&pages_[id >> kPageShift][id & kPageMask]); }
 

@@ -27,7 +27,7 @@ bool RoomGate::Fits(uint64_t bytes, uint64_t kept_bytes) const {
   return waits_here_ > 0 && health_.NothingMoreLeaves() && fits(load);
 }
 
-Result<void> RoomGate::Admit(uint64_t bytes) {
+Result<void> RoomGate::AdmitBesideOthers(uint64_t bytes) {
   if (!tiering_) return {};
   if (bytes > bound_.cache_bytes()) return Code::kInvalid;
   const bool behind_others = waits_here_ == 0 && line_.head().bytes != 0;

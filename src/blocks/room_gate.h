@@ -43,7 +43,16 @@ class RoomGate {
   // ------------------------------------------------------------------------------------
 
   /// See BlockPool::Admit. While somebody is in line, only those who wait on this thread get past.
-  [[nodiscard]] Result<void> Admit(uint64_t bytes);
+  [[nodiscard]] Result<void> Admit(uint64_t bytes) {
+    if (HasRoom(bytes)) [[likely]]
+      return {};
+    return AdmitBesideOthers(bytes);
+  }
+  /// Would Admit let so many bytes in at once, with nobody in line? False tells nothing.
+  [[nodiscard]] bool HasRoom(uint64_t bytes) const {
+    return line_.empty() && bytes <= bound_.cache_bytes() &&
+           core_.sums().load + line_.promised_bytes() + bytes <= bound_.hard_mark();
+  }
   /// For a block that goes straight to flash, also past the line: kBusy or kNoSpace, whatever its
   /// size.
   [[nodiscard]] Result<void> AdmitCold(uint64_t bytes);
@@ -106,6 +115,7 @@ class RoomGate {
     uint32_t last_ticket = 0;  // Of the puts that were to make its room.
   };
 
+  [[nodiscard]] Result<void> AdmitBesideOthers(uint64_t bytes);
   /// Up to date.
   [[nodiscard]] First& TheFirst();
   /// `kept_bytes`: room below the hard mark that is left alone.

@@ -73,6 +73,8 @@ class RoomQueue {
     uint64_t number = 0;
   };
   [[nodiscard]] Head head();
+  /// Is nobody in line, not even somebody forgotten?
+  [[nodiscard]] bool empty() const { return line_.empty(); }
 
   /// The first in line leaves it with this outcome.
   void AnswerHead(const Result<void>& outcome);

@@ -88,8 +88,6 @@ Result<BlockId> TieredPool::CreateCold(Bytes payload, BlockOwner* owner) {
   return id;
 }
 
-MutableBytes TieredPool::Write(BlockId id) { return core_.Write(id)->bytes(); }
-
 MutableBytes TieredPool::Resize(BlockId id, uint32_t bytes) {
   FLASH_CHECK(bytes >= 1 && bytes <= block_bytes_max());
   return core_.Resize(id, bytes)->bytes();

@@ -31,8 +31,9 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   [[nodiscard]] std::optional<store::Place> PlaceOf(BlockId id) const;
 
   [[nodiscard]] uint32_t block_bytes_max() const override;
-  [[nodiscard]] BlockId Create(uint32_t bytes, MutableBytes* to_fill, BlockOwner* owner) override;
-  [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner) override;
+  [[nodiscard]] BlockId Create(uint32_t bytes, MutableBytes* to_fill,
+                               BlockOwner* owner = nullptr) override;
+  [[nodiscard]] Result<BlockId> CreateCold(Bytes payload, BlockOwner* owner = nullptr) override;
   [[nodiscard]] BlockState StateOf(BlockId id) const override { return table_.StateOf(id); }
   [[nodiscard]] bool IsHot(BlockId id) const override { return table_.IsHot(id); }
   [[nodiscard]] Bytes Read(BlockId id) const override {
@@ -56,7 +57,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   void Prefetch(BlockId id) const override {
     if (table_.IsHot(id)) __builtin_prefetch(table_.HotOf(id));
   }
-  [[nodiscard]] MutableBytes Write(BlockId id) override;
+  [[nodiscard]] MutableBytes Write(BlockId id) override { return core_.Write(id)->bytes(); }
   [[nodiscard]] MutableBytes Resize(BlockId id, uint32_t bytes) override;
   void Share(BlockId id) override { core_.Share(id); }
   [[nodiscard]] bool IsShared(BlockId id) const override {
@@ -89,9 +90,10 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
   }
 
   [[nodiscard]] Result<void> Admit(uint64_t bytes) override { return gate_.Admit(bytes); }
+  [[nodiscard]] bool HasRoom(uint64_t bytes) const { return gate_.HasRoom(bytes); }
   [[nodiscard]] Result<RoomGrant> AwaitRoom(uint64_t bytes, WaitCause cause) override;
   [[nodiscard]] Result<void> AwaitRoomFor(uint64_t bytes, WaitCause cause, const Attempt& attempt,
-                                          uint64_t patience_us) override;
+                                          uint64_t patience_us = 0) override;
   [[nodiscard]] uint64_t StuckBytes() override { return demoter_.StuckBytes(); }
   [[nodiscard]] bool IsPinned(BlockId id) const override { return core_.IsPinned(id); }
   void WaitForRoom(uint64_t bytes, RoomWaiter* waiter) override;
@@ -100,7 +102,7 @@ class TieredPool final : public BlockPool, private store::RecordOwner {
 
   void Drive(Deliver deliver) override;
   bool DriveUntil(WaitCause cause, const std::function<bool()>& satisfied,
-                  uint64_t timeout_us) override;
+                  uint64_t timeout_us = 0) override;
   [[nodiscard]] bool WantsDrive() const override;
 
   void HoldBytes(int64_t bytes, int64_t pinned_bytes) override;

@@ -39,7 +39,7 @@ class Texts {
       many_.resize(count);
       into = many_.data();
     }
-    for (size_t i = 0; i < count; ++i) into[i] = ctx.Text(static_cast<int>(i));
+    for (size_t i = 1; i < count; ++i) into[i] = ctx.Text(static_cast<int>(i));
     into[0] = ctx.spec().name;  // Errors name the command, however the client spelt it.
     all_ = {into, count};
   }

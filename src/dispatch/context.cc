@@ -7,23 +7,11 @@
 #include <string>
 
 #include "dispatch/errors.h"
-#include "server/engine.h"
 #include "vk/blocked_client.h"
-#include "vk/key.h"
 
 namespace flash::dispatch {
 
 using values::StringValue;
-
-// --- Keys
-// -------------------------------------------------------------------------------------------
-
-int Context::OpenMode(Access access) const {
-  if (planning()) return vk::Key::kPeek;
-  const int again = mode_ == Mode::kLast ? vk::Key::kAgain : 0;
-  return again |
-         (access == Access::kWrite ? VALKEYMODULE_READ | VALKEYMODULE_WRITE : VALKEYMODULE_READ);
-}
 
 void Context::SetPoolQuiet(bool quiet) { server::Engine::Get().pool().SetQuiet(quiet); }
 
@@ -35,9 +23,10 @@ Bytes Context::Read(const StringValue& value) {
     if (const Bytes bytes = prepared_->gathered->Find(value); bytes.data() != nullptr) return bytes;
   }
   if (values::Strings::IsContiguous(value)) return server::TheStrings().View(value, use());
-  scratch_.resize(value.bytes());
-  server::TheStrings().CopyTo(value, scratch_, use());
-  return scratch_;
+  auto& scratch = aside().scratch;
+  scratch.resize(value.bytes());
+  server::TheStrings().CopyTo(value, scratch, use());
+  return scratch;
 }
 
 bool Context::Equals(const StringValue& value, Bytes bytes) {
@@ -65,11 +54,6 @@ Outcome Context::ReplyOk() {
 
 Outcome Context::ReplyNull() {
   if (!planning()) ValkeyModule_ReplyWithNull(ctx_);
-  return Outcome::kDone;
-}
-
-Outcome Context::ReplyInteger(long long number) {
-  if (!planning()) ValkeyModule_ReplyWithLongLong(ctx_, number);
   return Outcome::kDone;
 }
 

@@ -19,11 +19,13 @@
 #include "dispatch/commit.h"
 #include "dispatch/draft_work.h"
 #include "dispatch/need.h"
+#include "server/engine.h"
 #include "server/pressure.h"
 #include "server/value_env.h"
 #include "values/env.h"
 #include "values/string_value.h"
 #include "vk/blocked_client.h"
+#include "vk/key.h"
 #include "vk/string.h"
 
 namespace flash::dispatch {
@@ -88,7 +90,13 @@ class Context {
   // ---------------------------------------------------------------------------------------
 
   /// How a key is opened: who looks again after a wait is not noticed twice.
-  [[nodiscard]] int OpenMode(Access access) const;
+  [[nodiscard]] int OpenMode(Access access) const {
+    if (planning()) [[unlikely]]
+      return vk::Key::kPeek;
+    const int again = mode_ == Mode::kLast ? vk::Key::kAgain : 0;
+    return again |
+           (access == Access::kWrite ? VALKEYMODULE_READ | VALKEYMODULE_WRITE : VALKEYMODULE_READ);
+  }
 
   // --- Gates: an Outcome must be returned at once
   // ---------------------------------------------------
@@ -119,9 +127,15 @@ class Context {
   }
 
   /// Is there room for so many bytes of hot data? Where not, GateRoom says what follows.
-  [[nodiscard]] bool HasRoom(uint64_t bytes) const;
+  [[nodiscard]] bool HasRoom(uint64_t bytes) const {
+    return server::Engine::Get().pool().HasRoom(bytes) || HasRoomBesideOthers(bytes);
+  }
   /// So many bytes of hot data can be added.
-  [[nodiscard]] std::optional<Outcome> GateRoom(uint64_t bytes);
+  [[nodiscard]] std::optional<Outcome> GateRoom(uint64_t bytes) {
+    if (server::Engine::Get().pool().HasRoom(bytes)) [[likely]]
+      return std::nullopt;
+    return GateRoomBesideOthers(bytes);
+  }
 
   /// All of this value's blocks are held in memory, past the cache: PreparedContents.
   [[nodiscard]] std::optional<Outcome> GateContents(const types::FlashType& type,
@@ -146,7 +160,7 @@ class Context {
   /// has works of one class only.
   template <typename Work>
   [[nodiscard]] Work* DoneWork() {
-    if (work_ != nullptr) return static_cast<Work*>(work_.get());
+    if (aside_ && aside_->work != nullptr) return static_cast<Work*>(aside_->work.get());
     if (prepared_ == nullptr || prepared_->work == nullptr) return nullptr;
     return static_cast<Work*>(&prepared_->work->work());
   }
@@ -196,7 +210,10 @@ class Context {
 
   Outcome ReplyOk();
   Outcome ReplyNull();
-  Outcome ReplyInteger(long long number);
+  Outcome ReplyInteger(long long number) {
+    if (!planning()) ValkeyModule_ReplyWithLongLong(ctx_, number);
+    return Outcome::kDone;
+  }
   Outcome ReplyBulk(Bytes bytes) {
     if (!planning()) {
       ValkeyModule_ReplyWithStringBuffer(ctx_, reinterpret_cast<const char*>(bytes.data()),
@@ -229,12 +246,22 @@ class Context {
   // --- For the dispatcher
   // ---------------------------------------------------------------------------
 
-  [[nodiscard]] Need& need() { return need_; }
+  [[nodiscard]] Need& need() { return aside().need; }
   [[nodiscard]] const std::optional<KeyWait>& key_wait() const { return key_wait_; }
 
  private:
+  /// What a command that finds everything it needs has no use for: made when first asked for.
+  struct Aside {
+    Need need;
+    std::vector<std::byte, base::CountedAllocator<std::byte>> scratch;
+    std::shared_ptr<LongWork> work;  // Done at once.
+  };
+  [[nodiscard]] Aside& aside() { return aside_ ? *aside_ : aside_.emplace(); }
+
   [[nodiscard]] std::optional<Outcome> GateLargeReply(uint64_t bytes);
   [[nodiscard]] std::optional<Outcome> GateMissing(values::Missing& missing);
+  [[nodiscard]] bool HasRoomBesideOthers(uint64_t bytes) const;
+  [[nodiscard]] std::optional<Outcome> GateRoomBesideOthers(uint64_t bytes);
   [[nodiscard]] values::Strings::Use use() const {
     return planning() ? values::Strings::Use::kPeek : values::Strings::Use::kTouch;
   }
@@ -252,9 +279,7 @@ class Context {
   Mode mode_;
   Prepared* prepared_;  // Null in the first run.
   const CommandSpec& spec_;
-  std::vector<std::byte, base::CountedAllocator<std::byte>> scratch_;
-  Need need_;
-  std::shared_ptr<LongWork> work_;  // Done at once.
+  std::optional<Aside> aside_;
   std::optional<KeyWait> key_wait_;
 };
 

@@ -15,7 +15,7 @@ namespace flash::dispatch {
 using values::StringValue;
 
 Outcome Context::Close(Need::Kind kind) {
-  need_.kind = kind;
+  need().kind = kind;
   return Outcome::kPark;
 }
 
@@ -66,18 +66,18 @@ std::optional<Outcome> Context::GateReadAll(std::span<const StringValue> wanted)
   }
   const uint64_t worth_caching = server::Engine::Get().settings().cache_size_bytes / 8;
   if (total_bytes <= std::max(worth_caching, server::DirectBytesMax())) {
-    for (const StringValue value : wanted) strings.AppendMissing(value, &need_.blocks);
-    if (!need_.blocks.empty()) {
+    for (const StringValue value : wanted) strings.AppendMissing(value, &need().blocks);
+    if (!need().blocks.empty()) {
       // All of them, so that those in RAM are there still when the others have come.
-      need_.blocks.clear();
-      for (const StringValue value : wanted) strings.AppendBlocks(value, &need_.blocks);
+      need().blocks.clear();
+      for (const StringValue value : wanted) strings.AppendBlocks(value, &need().blocks);
       // What is put together in slices is planned once more when its blocks have come.
-      need_.all_for_reading =
+      need().all_for_reading =
           !spec_.writes() && std::all_of(wanted.begin(), wanted.end(), IsReadDirectly);
       return Close(Need::Kind::kBlocks);
     }
   }
-  need_.values.assign(wanted.begin(), wanted.end());
+  need().values.assign(wanted.begin(), wanted.end());
   return Close(Need::Kind::kGather);
 }
 
@@ -93,7 +93,7 @@ std::optional<Outcome> Context::GateMissing(values::Missing& missing) {
   if (prepared_ != nullptr && prepared_->read_failure) {
     return ReplyReadFailure(*prepared_->read_failure);
   }
-  need_.blocks = missing.ids();
+  need().blocks = missing.ids();
   return Close(Need::Kind::kBlocks);
 }
 
@@ -106,10 +106,10 @@ std::optional<Outcome> Context::GateWork(std::shared_ptr<LongWork> work) {
     if (const std::optional<Code> failure = work->failure()) {
       return *failure == Code::kNoSpace ? ReplyFull() : ReplyReadFailure(*failure);
     }
-    work_ = std::move(work);
+    aside().work = std::move(work);
     return std::nullopt;
   }
-  need_.work = std::move(work);
+  need().work = std::move(work);
   return Close(Need::Kind::kWork);
 }
 
@@ -150,7 +150,7 @@ std::optional<Outcome> Context::GateMake(std::span<const int> arguments) {
   if (hot_bytes == 0) return std::nullopt;
   if (hot_bytes <= server::DirectBytesMax()) return GateRoom(hot_bytes);
   for (const int index : arguments) {
-    need_.sources.push_back({index, argv_[index]});
+    need().sources.push_back({index, argv_[index]});
   }
   return Close(Need::Kind::kBuild);
 }
@@ -163,8 +163,8 @@ std::optional<Outcome> Context::GateContents(const types::FlashType& type, const
       prepared_->contents->Holds(type, value)) {
     return std::nullopt;
   }
-  need_.type = &type;
-  need_.value = value;
+  need().type = &type;
+  need().value = value;
   return Close(Need::Kind::kContents);
 }
 
@@ -190,12 +190,12 @@ std::optional<Outcome> Context::GateDraft(const values::Collection& value,
   return std::nullopt;
 }
 
-bool Context::HasRoom(uint64_t bytes) const {
+bool Context::HasRoomBesideOthers(uint64_t bytes) const {
   if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return true;
   return server::Engine::Get().pool().Admit(bytes).ok();
 }
 
-std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
+std::optional<Outcome> Context::GateRoomBesideOthers(uint64_t bytes) {
   if (prepared_ != nullptr && prepared_->room.bytes() >= bytes) return std::nullopt;
   const Result<void> admitted = server::Engine::Get().pool().Admit(bytes);
   if (admitted) return std::nullopt;
@@ -205,7 +205,7 @@ std::optional<Outcome> Context::GateRoom(uint64_t bytes) {
     NoteAboveTheBound();
     return std::nullopt;
   }
-  need_.room_bytes = bytes;
+  need().room_bytes = bytes;
   return Close(Need::Kind::kRoom);
 }
 

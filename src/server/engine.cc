@@ -15,9 +15,6 @@
 namespace flash::server {
 namespace {
 
-constinit Engine* the_engine = nullptr;
-constinit bool is_open = false;
-
 /// Mixed into checksums, so that bytes of an earlier run can never pass.
 uint64_t RandomSeed() {
   uint64_t seed = 0;
@@ -52,15 +49,8 @@ blocks::BlockPool::StoreMaker StoreOver(const io::FlashFile& file,
 Engine::Engine() = default;
 Engine::~Engine() = default;
 
-Engine& Engine::Get() {
-  FLASH_DCHECK(the_engine != nullptr);
-  return *the_engine;
-}
-
-bool Engine::IsOpen() { return is_open; }
-
 Result<void> Engine::Open(const Settings& settings, bool with_tier) {
-  FLASH_CHECK(the_engine == nullptr);
+  FLASH_CHECK(the_engine_ == nullptr);
   // raw new: the engine outlives static destruction, during which the server may still free values.
   auto* const engine = new Engine;
   engine->settings_ = settings;
@@ -68,8 +58,8 @@ Result<void> Engine::Open(const Settings& settings, bool with_tier) {
     delete engine;
     return opened;
   }
-  the_engine = engine;
-  is_open = true;
+  the_engine_ = engine;
+  is_open_ = true;
   return {};
 }
 
@@ -77,7 +67,8 @@ Result<void> Engine::OpenParts(bool with_tier) {
   devices_ = std::make_unique<io::TierDevices>(nullptr);
   auto pool = blocks::BlockPool::Open(PoolOptions(settings_), nullptr, &clock_);
   if (!pool) return pool.error();
-  pool_ = std::move(pool).Take();
+  // There is no other class.
+  pool_.reset(static_cast<blocks::TieredPool*>(std::move(pool).Take().release()));
   if (settings_.path == Settings().path) {
     vk::LogWarning("flash.path is not set: using " + settings_.path +
                    ", which is for trying out; choose a file on a local NVMe disk");
@@ -147,12 +138,12 @@ void Engine::CloseTier() {
 }
 
 void Engine::Close() {
-  is_open = false;
+  is_open_ = false;
   // The pool stays as it is: nobody drives it any more, and taking its blocks apart would only
   // delay the exit.
-  the_engine->devices_->Refuse();
-  the_engine->backend_.reset();
-  the_engine->file_.reset();
+  the_engine_->devices_->Refuse();
+  the_engine_->backend_.reset();
+  the_engine_->file_.reset();
 }
 
 Result<void> Engine::KeepHashSeed(uint64_t seed) {

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "io/backend.h"
 #include "io/flash_file.h"
 #include "server/settings.h"
@@ -67,9 +67,12 @@ struct ServerCounters : values::ValueCounters {
 class Engine {
  public:
   /// The engine of this process; only while IsOpen, and afterwards for its counters.
-  static Engine& Get();
+  static Engine& Get() {
+    FLASH_DCHECK(the_engine_ != nullptr);
+    return *the_engine_;
+  }
   /// Between Open and Close.
-  [[nodiscard]] static bool IsOpen();
+  [[nodiscard]] static bool IsOpen() { return is_open_; }
 
   /// Opens file, threads and pool as `settings` say and installs them as Get(). `with_tier` false:
   /// the pool alone, and a look whether the rest could be opened. Errors, one line for people:
@@ -109,7 +112,8 @@ class Engine {
   [[nodiscard]] uint64_t hash_seed() const { return hash_seed_; }
   [[nodiscard]] Result<void> KeepHashSeed(uint64_t seed);
 
-  [[nodiscard]] blocks::BlockPool& pool() { return *pool_; }
+  /// The class itself, so that what commands ask of a hot block is called without a table.
+  [[nodiscard]] blocks::TieredPool& pool() { return *pool_; }
   /// Makes further devices over that file, and tells which kind is in use.
   [[nodiscard]] io::TierDevices& devices() { return *devices_; }
   [[nodiscard]] Settings& settings() { return settings_; }
@@ -145,7 +149,10 @@ class Engine {
   std::unique_ptr<io::FlashFile> file_;
   std::unique_ptr<io::TierDevices> devices_;
   std::unique_ptr<io::Backend> backend_;
-  std::unique_ptr<blocks::BlockPool> pool_;
+  std::unique_ptr<blocks::TieredPool> pool_;
+
+  static constinit inline Engine* the_engine_ = nullptr;
+  static constinit inline bool is_open_ = false;
 };
 
 }  // namespace flash::server

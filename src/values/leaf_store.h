@@ -16,6 +16,8 @@ namespace flash::values {
 class LeafStore {
  public:
   LeafStore() = default;
+  LeafStore(blocks::TieredPool* pool)  // NOLINT(google-explicit-constructor)
+      : pool_(pool) {}
   LeafStore(blocks::BlockPool* pool)  // NOLINT(google-explicit-constructor)
       : pool_(static_cast<blocks::TieredPool*>(pool)) {}
 

@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "values/value_counters.h"
 
 namespace flash::values {
@@ -72,7 +72,9 @@ class StringValue {
 /// All strings over one pool: makes, reads, shares and ends them.
 class Strings {
  public:
-  Strings(blocks::BlockPool* pool, ValueCounters* counters) : pool_(pool), counters_(counters) {}
+  /// The pool is always the module's own: a hot block is come to without a virtual call.
+  Strings(blocks::BlockPool* pool, ValueCounters* counters)
+      : pool_(static_cast<blocks::TieredPool*>(pool)), counters_(counters) {}
 
   // --- Making and ending
   // --------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class Strings {
   [[nodiscard]] StringValue MakeTiny(Bytes bytes);
   [[nodiscard]] static StringValue MakeBlock(BlockId id, uint64_t bytes);
 
-  blocks::BlockPool* pool_;
+  blocks::TieredPool* pool_;
   ValueCounters* counters_;
 };
 
