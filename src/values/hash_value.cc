@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "values/keyed_hash.h"
 #include "values/value_builders.h"
 
 namespace flash::values {
@@ -14,7 +15,7 @@ bool HashValue::Find(Bytes field, Missing* missing, Cold cold) {
   planned_ = {};
   const Tree fields = tree(0);
   if (fields.empty()) return false;
-  hash_ = env_->HashOf(field);
+  hash_ = KeyedHash(*env_, field);
   fields.SeekHash(hash_, &path_);
   if (missing != nullptr && !fields.Plan(path_, missing)) return false;
   if (cold == Cold::kMeansAbsent && !env_->store.IsHot(path_.leaf.id())) return false;

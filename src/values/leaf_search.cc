@@ -4,21 +4,31 @@
 #include "values/leaf_search.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "values/keyed_hash.h"
 
 namespace flash::values {
 
 namespace {
 
-/// The field's hash, without parsing the value.
-uint64_t HashAt(const Env& env, const LeafView& leaf, uint32_t i) {
-  const EntryView entry = leaf.At(i);
-  const std::byte* at = entry.bytes.data();
+/// The field of entry `i` without its value, where it is as short as almost all are: data null
+/// where not.
+inline Bytes ShortFieldAt(const LeafView& leaf, uint32_t i) {
+  const std::byte* at = leaf.heap() + leaf.Begin(i);
   const auto low = static_cast<uint32_t>(at[0]);
-  if ((entry.flags & kKeyLarge) == 0 && low < 0x80) [[likely]] {
-    return env.HashOf({at + 1, low});
-  }
-  return ElementHash(env, ParseHashEntry(entry).field);
+  if ((leaf.Slot(i) & kKeyLarge) != 0 || low >= 0x80) [[unlikely]]
+    return {};
+  return {at + 1, low};
+}
+
+uint64_t HashOfLong(const Env& env, const LeafView& leaf, uint32_t i) {
+  return ElementHash(env, ParseHashEntry(leaf.At(i)).field);
+}
+
+/// The field's hash, without parsing the value.
+inline uint64_t HashAt(const Env& env, const LeafView& leaf, uint32_t i) {
+  const Bytes field = ShortFieldAt(leaf, i);
+  return field.data() != nullptr ? KeyedHash(env, field) : HashOfLong(env, leaf, i);
 }
 
 /// Entries with hashes below the sought one end before `begin`, those above begin at `end`; at `at`
@@ -29,10 +39,13 @@ struct Narrowed {
   uint32_t at;
 };
 
-/// How far into the bounds the hash lies, 0 to 1.
-double Part(uint64_t hash, HashBounds bounds) {
-  return static_cast<double>(hash - bounds.low) /
-         (static_cast<double>(bounds.high - bounds.low) + 1.0);
+/// How far into the bounds the hash lies, 0 to 1. Halved, numbers are signed ones too, which the
+/// processor converts at once.
+inline double Part(uint64_t hash, HashBounds bounds) {
+  const auto half = [](uint64_t distance) {
+    return static_cast<double>(static_cast<int64_t>(distance / 2));
+  };
+  return half(hash - bounds.low) / (half(bounds.high - bounds.low) + 1.0);
 }
 
 /// Asks for the lines that the first guesses will most likely need, slots and entries at once: in a
@@ -40,9 +53,9 @@ double Part(uint64_t hash, HashBounds bounds) {
 void PrefetchAround(const LeafView& leaf, double part) {
   constexpr int kLine = 64;
   const uint32_t count = leaf.count();
-  const auto slot = static_cast<uint32_t>(part * count) * kSlotBytes;
-  const auto entry =
-      static_cast<uint32_t>(part * (leaf.size() - kLeafHeaderBytes - kSlotBytes * count));
+  const auto slot = static_cast<int32_t>(part * static_cast<int32_t>(count)) * int32_t{kSlotBytes};
+  const auto entry = static_cast<int32_t>(
+      part * static_cast<int32_t>(leaf.size() - kLeafHeaderBytes - kSlotBytes * count));
   __builtin_prefetch(leaf.heap() - kLeafHeaderBytes + leaf.size() - slot - kSlotBytes);
   for (int line = -2; line <= 2; ++line) __builtin_prefetch(leaf.heap() + entry + line * kLine);
 }
@@ -53,15 +66,16 @@ Narrowed Narrow(const Env& env, const LeafView& leaf, uint64_t hash, HashBounds 
   constexpr uint32_t kGuessesMax = 6;
   uint32_t begin = 0;
   uint32_t end = leaf.count();
-  if (end >= 32 && hash >= bounds.low && hash <= bounds.high) {
-    PrefetchAround(leaf, Part(hash, bounds));
-  }
-  for (uint32_t probe = 0; begin < end; ++probe) {
-    uint32_t at = begin + (end - begin) / 2;
-    if (probe < kGuessesMax && end - begin > 2 && hash >= bounds.low && hash <= bounds.high) {
-      const auto steps =
-          static_cast<uint32_t>(Part(hash, bounds) * static_cast<double>(end - begin));
-      at = std::min(begin + steps, end - 1);
+  // Once the hash lies in the bounds, it lies in all that follow.
+  uint32_t guesses = hash >= bounds.low && hash <= bounds.high ? kGuessesMax : 0;
+  double part = guesses > 0 ? Part(hash, bounds) : 0;
+  if (end >= 32 && guesses > 0) PrefetchAround(leaf, part);
+  while (begin < end) {
+    const uint32_t count = end - begin;
+    uint32_t at = begin + count / 2;
+    if (guesses > 0 && count > 2) {
+      --guesses;
+      at = std::min(begin + static_cast<uint32_t>(static_cast<int64_t>(part * count)), end - 1);
     }
     const uint64_t there = HashAt(env, leaf, at);
     if (there == hash) return {begin, end, at};
@@ -72,6 +86,7 @@ Narrowed Narrow(const Env& env, const LeafView& leaf, uint64_t hash, HashBounds 
       end = at;
       bounds.high = there;
     }
+    if (guesses > 0) part = Part(hash, bounds);
   }
   return {begin, end, begin};
 }
@@ -93,10 +108,9 @@ Found FindField(const Env& env, const LeafView& leaf, const Element& field, uint
                 HashBounds bounds, Missing* missing) {
   const Narrowed narrowed = Narrow(env, leaf, hash, bounds);
   if (narrowed.begin == narrowed.end) return {narrowed.begin, false, false};
-  const Element there = ParseHashEntry(leaf.At(narrowed.at)).field;
-  if (!there.large && there.bytes.size() == field.bytes.size() && !field.large &&
-      (field.bytes.empty() ||
-       std::memcmp(there.bytes.data(), field.bytes.data(), field.bytes.size()) == 0)) {
+  const Bytes there = ShortFieldAt(leaf, narrowed.at);
+  if (there.data() != nullptr && !field.large && there.size() == field.bytes.size() &&
+      base::AsText(there) == base::AsText(field.bytes)) [[likely]] {
     return {narrowed.at, true, false};
   }
   // Another field with this hash, or a large one.

@@ -18,10 +18,11 @@ constexpr uint64_t kSearchAhead = 64;
 }  // namespace
 
 void ListValue::Seek(uint64_t* index, Path* path) const {
-  const uint64_t from_end = size() - *index;
   const Tree elements = tree(0);
+  // The ends need no counting.
+  if (*index == 0) return elements.SeekFirst(path);
+  const uint64_t from_end = size() - *index;
   if (from_end > 1) return elements.SeekRank(index, path);
-  // The end needs no counting.
   elements.SeekLast(path);
   *index = path->leaf.count() - from_end;
 }
@@ -62,17 +63,19 @@ void ListValue::Insert(uint64_t index, Bytes element) {
   if (IsLarge(element)) MakeRoot();
   const ElementDraft stored(*env_, element, family());
   const EntryDraft draft = EntryDraft::OfList(stored);
-  if (tree(0).empty()) {
-    tree(0).InsertFirst(draft);
+  Tree elements = tree(0);
+  if (elements.empty()) {
+    elements.InsertFirst(draft);
     return AddToCount(1);
   }
   Path path;
   Seek(&index, &path);
-  if (OverflowsLoneLeaf(tree(0).Use(path), draft.bytes() + kSlotBytes)) {
+  if (OverflowsLoneLeaf(elements.Use(path), draft.bytes() + kSlotBytes)) {
     MakeRoot();
-    tree(0).SeekFirst(&path);
+    elements = tree(0);
+    elements.SeekFirst(&path);
   }
-  tree(0).Insert(&path, static_cast<uint32_t>(index), draft);
+  elements.Insert(&path, static_cast<uint32_t>(index), draft);
   AddToCount(1);
 }
 

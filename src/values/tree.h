@@ -152,7 +152,15 @@ class Tree {
   void SetLeaf(Path* path, LeafRef leaf);
   void AddCount(Path* path, uint64_t delta);
   /// Of the nodes from `level` on.
-  void Own(Path* path, uint32_t level = 0);
+  void Own(Path* path, uint32_t level = 0) {
+    if (family_ != nullptr) family_->OnChange();
+    for (uint32_t at = level; at < path->height; ++at) {
+      if (path->node[at]->refs != 1) [[unlikely]]
+        return CopyShared(path, level);
+    }
+  }
+  /// Copies the nodes from `level` on that another tree holds too.
+  void CopyShared(Path* path, uint32_t level);
   [[nodiscard]] MutableBytes Writable(Path* path, uint32_t used_after);
   [[nodiscard]] MutableBytes CopyLeaf(Path* path, uint32_t capacity);
   [[nodiscard]] MutableBytes ResizeLeaf(BlockId id, MutableBytes block, uint32_t capacity);

@@ -69,8 +69,7 @@ void Tree::AddCount(Path* path, uint64_t delta) {
   }
 }
 
-void Tree::Own(Path* path, uint32_t level) {
-  if (family_ != nullptr) family_->OnChange();
+void Tree::CopyShared(Path* path, uint32_t level) {
   for (uint32_t at = path->height; at-- > level;) {
     Node* node = path->node[at];
     if (node->refs == 1) continue;
@@ -171,7 +170,10 @@ void Tree::Replace(Path* path, uint32_t i, const EntryDraft& draft) {
 }
 
 MutableBytes Tree::WriteEntry(Path* path, uint32_t i) {
-  const MutableBytes block = Writable(path, Look(*path).used());
+  Own(path);
+  const BlockId id = path->leaf.id();
+  const MutableBytes block = env_->store.IsShared(id) ? CopyLeaf(path, Capacity(Look(*path).used()))
+                                                      : env_->store.Write(id);
   const EntryView entry = LeafView(block).At(i);
   return block.subspan(static_cast<size_t>(entry.bytes.data() - block.data()), entry.bytes.size());
 }

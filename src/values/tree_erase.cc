@@ -15,9 +15,10 @@ constexpr uint32_t kSpare = 8;
 /// Leaves that a freeing tree names at once.
 constexpr size_t kNamedMax = 16;
 
-/// A block this much larger than its leaf needs gives the rest back.
-bool IsWasteful(size_t size, uint32_t capacity) {
-  return capacity + std::max<size_t>(64, size / 4) <= size;
+/// A block this much larger than its leaf needs gives the rest back; what a leaf of so many bytes
+/// in use needs is its capacity, which is not below them.
+bool IsWasteful(size_t size, uint32_t needed) {
+  return needed + std::max<size_t>(64, size / 4) <= size;
 }
 
 }  // namespace
@@ -45,8 +46,10 @@ bool Tree::Erase(Path* path, uint32_t begin, uint32_t end) {
   SetLeaf(path, LeafRef(before.id(), before.count() - (end - begin), before.large()));
   AddCount(path, uint64_t{0} - (end - begin));
   const uint32_t used = LeafView(block).used();
-  const uint32_t capacity = Capacity(used);
-  if (IsWasteful(block.size(), capacity)) (void)ResizeLeaf(before.id(), block, capacity);
+  if (IsWasteful(block.size(), used)) [[unlikely]] {
+    const uint32_t capacity = Capacity(used);
+    if (IsWasteful(block.size(), capacity)) (void)ResizeLeaf(before.id(), block, capacity);
+  }
   for (const uint64_t word : large) ReleaseLarge(env_->store, word, family_);
   if (used < env_->leaf_bytes_max / kJoinBelow) {
     TryJoinLeaf(path);

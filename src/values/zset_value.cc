@@ -10,6 +10,8 @@
 #include <limits>
 #include <vector>
 
+#include "values/keyed_hash.h"
+
 namespace flash::values {
 
 // --- Finding
@@ -20,7 +22,7 @@ bool ZSetValue::Find(Bytes member, Missing* missing, Cold cold) {
   planned_ = {};
   const Tree searched = has_root() ? tree(1) : tree(0);
   if (searched.empty()) return false;
-  const uint64_t hash = has_root() ? env_->HashOf(member) : 0;
+  const uint64_t hash = has_root() ? KeyedHash(*env_, member) : 0;
   has_root() ? searched.SeekHash(hash, &path_) : searched.SeekFirst(&path_);
   if (missing != nullptr && !searched.Plan(path_, missing)) return false;
   if (cold == Cold::kMeansAbsent && !env_->store.IsHot(path_.leaf.id())) return false;
