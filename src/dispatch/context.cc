@@ -8,6 +8,7 @@
 
 #include "dispatch/errors.h"
 #include "vk/blocked_client.h"
+#include "vk/ok_reply.h"
 
 namespace flash::dispatch {
 
@@ -48,7 +49,7 @@ StringValue Context::Make(int argument) {
 // ----------------------------------------------------------------------------------------
 
 Outcome Context::ReplyOk() {
-  if (!planning()) ValkeyModule_ReplyWithSimpleString(ctx_, "OK");
+  if (!planning()) vk::OkReply::Send(ctx_);
   return Outcome::kDone;
 }
 

@@ -15,6 +15,7 @@
 #include "dispatch/waiting_clients.h"
 #include "server/events.h"
 #include "server/freeing.h"
+#include "vk/ok_reply.h"
 
 namespace flash::dispatch {
 namespace {
@@ -67,7 +68,8 @@ void OnTurn(ValkeyModuleCtx* ctx) {
 
 }  // namespace
 
-Result<void> Dispatcher::Start(ValkeyModuleCtx* /*ctx*/) {
+Result<void> Dispatcher::Start(ValkeyModuleCtx* ctx) {
+  vk::OkReply::Prepare(ctx);
   StartPausePoints();
   server::AddTurnHook(OnTurn);
   Pool().SetFreesPending(server::AnyFreePending);

@@ -37,6 +37,8 @@ class CallReply {
         reply_ == nullptr ? nullptr : ValkeyModule_CallReplyStringPtr(reply_, &bytes);
     return text == nullptr ? std::string_view() : std::string_view(text, bytes);
   }
+  /// The caller frees it.
+  [[nodiscard]] ValkeyModuleCallReply* Release() { return std::exchange(reply_, nullptr); }
   [[nodiscard]] long long integer() const { return ValkeyModule_CallReplyInteger(reply_); }
 
  private:

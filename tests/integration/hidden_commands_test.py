@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from conftest import LOGGED, StartError, wait_until
+from harness.resp import Connection
 
 WORDS = ["a", "1", "b", "2"]
 
@@ -34,6 +35,19 @@ def test_without_config_there_is_no_log_and_the_load_says_so(server):
     node.settings["flash.wal"] = "no"
     node.start()
     assert node.call("FLASH.SET", "k", "v") == b"OK"
+
+
+@pytest.mark.parametrize("args", [[], hidden("UNWATCH")], ids=["there", "hidden"])
+def test_ok_is_the_same_where_the_command_that_gives_it_is_hidden(server, args):
+    """The reply OK is kept from a command at load: whole in every protocol, order and place."""
+    node = server({}, args=args)
+    for resp3 in (False, True):
+        ask = Connection(node.port, resp3=resp3)
+        ask.send(*[["FLASH.SET", f"k{i}", "v"] for i in range(40)], ["FLASH.GET", "k39"])
+        assert [ask.read().raw for _ in range(41)] == [b"+OK\r\n"] * 40 + [b"$1\r\nv\r\n"]
+    assert node.call("EVAL", "return redis.call('FLASH.SET', 'k', 'w').ok", 0) == b"OK"
+    ask.send(["CLIENT", "REPLY", "SKIP"], ["FLASH.SET", "k", "x"], ["FLASH.GET", "k"])
+    assert ask.read().value == b"x"
 
 
 def test_without_config_the_aof_that_is_switched_off_leaves_no_log(server):
