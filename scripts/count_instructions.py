@@ -8,9 +8,11 @@ runs, which differ by how many replies share a turn of the event loop: two perce
 half of one for what is hot), system calls (perf, where it may) and, as a hint only, CPU time. The
 last two come from a run without valgrind. Each load is the same for every
 build: a fixed number of commands by 50 clients, each round sent whole before its replies are read.
-Compare two builds by FLASH_MODULE; FLASH_SERVER and FLASH_IO_BACKEND as for the tests. --profile
-keeps callgrind's files for callgrind_annotate, which knows every function. Needs valgrind and
-python3-redis; a load takes some 10 s.
+Compare two builds by FLASH_MODULE; FLASH_SERVER and FLASH_IO_BACKEND as for the tests. --native
+counts the native commands instead, --bare those of a module that does as good as nothing
+(bench/bare): what the server takes for any module's command. --profile keeps callgrind's files for
+callgrind_annotate, which knows every function. Needs valgrind and python3-redis; a load takes some
+10 s.
 """
 
 import argparse
@@ -29,7 +31,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent),
                 str(Path(__file__).resolve().parents[1] / "tests" / "integration")]
 from conftest import MODULE, Server  # noqa: E402
 from harness.resp import Connection, encode  # noqa: E402
-from measures.tools import all_demoted, end_like_ctrl_c, pipeline, wait_for  # noqa: E402
+from measures.tools import (all_demoted, bare_module, end_like_ctrl_c, pipeline,  # noqa: E402
+                            wait_for)
 
 KIB, MIB = 1 << 10, 1 << 20
 CLIENTS = 50
@@ -64,7 +67,7 @@ def pops(name):
 
 
 def loads():
-    """name -> (prefix -> Load); the prefix is FLASH. or nothing, for the native command."""
+    """name -> (prefix -> Load); the prefix is FLASH., BARE. or nothing, for the native command."""
     def key(n):
         return b"key:%012d" % n
 
@@ -100,6 +103,17 @@ def loads():
                                      pops(p + "ZADD"), 16),
     })
     return made
+
+
+def load_of(name, prefix):
+    load = loads()[name](prefix)
+    if prefix == "BARE." and name not in ("cold", "put", "hit", "set", "hit-16", "set-16"):
+        load.prepare = lambda r: [("BARE.INT", b"collection", ELEMENTS)]
+    return load
+
+
+def arguments(prefix):
+    return ["--loadmodule", str(bare_module())] if prefix == "BARE." else []
 
 
 class Counted(Server):
@@ -148,12 +162,13 @@ def settings_of(load, module):
     return own
 
 
-def instructions(folder, module, load, requests, profile):
+def instructions(folder, prefix, load, requests, profile):
+    module = prefix == "FLASH." and MODULE
     settings = settings_of(load, module)
     if module:
         # To valgrind a ring's wait is none, and would stop all threads.
         settings["flash.io-backend"] = "threads"
-    node = Counted(folder, settings, module, (), ())
+    node = Counted(folder, settings, module, arguments(prefix), ())
     try:
         node.start()
         clients = prepared(node, load, requests)
@@ -181,9 +196,10 @@ def main_thread_file(folder):
     raise RuntimeError(f"valgrind wrote nothing in {folder}")
 
 
-def timed(folder, module, load, requests):
+def timed(folder, prefix, load, requests):
     """(system calls or None, CPU seconds) of an operation, without valgrind."""
-    node = Server(folder, settings_of(load, module), module, (), ()).start()
+    module = prefix == "FLASH." and MODULE
+    node = Server(folder, settings_of(load, module), module, arguments(prefix), ()).start()
     try:
         clients = prepared(node, load, requests)
         run(node, clients, load, range(requests // 4))
@@ -216,26 +232,30 @@ def main():
     parser.add_argument("--only", default=",".join(made), help=f"of {', '.join(made)}")
     parser.add_argument("--requests", type=int, default=8000)
     parser.add_argument("--rounds", type=int, default=1, help="medians of so many runs")
-    parser.add_argument("--native", action="store_true", help="the native commands instead")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--native", dest="prefix", action="store_const", const="",
+                         help="the native commands instead")
+    instead.add_argument("--bare", dest="prefix", action="store_const", const="BARE.",
+                         help="those of a bare module instead")
     parser.add_argument("--no-times", action="store_true", help="instructions alone")
     parser.add_argument("--profile", help="folder for callgrind's files")
+    parser.set_defaults(prefix="FLASH.")
     options = parser.parse_args()
-    prefix = "" if options.native else "FLASH."
+    prefix = options.prefix
     step = CLIENTS * 16 * 4
     requests = max(1, options.requests // step) * step
     if options.profile:
         Path(options.profile).mkdir(parents=True, exist_ok=True)
     print(f"{'load':<12}{'instructions':>14}{'system calls':>14}{'CPU us':>9}")
     for name in options.only.split(","):
-        load = made[name](prefix)
-        module = False if options.native else MODULE
+        load = load_of(name, prefix)
         profile = options.profile and Path(options.profile) / f"{prefix.lower()}{name}"
         with tempfile.TemporaryDirectory(prefix="flash-count-") as folder:
             counted = statistics.median(
-                instructions(Path(folder) / str(i), module, load, requests, profile)
+                instructions(Path(folder) / str(i), prefix, load, requests, profile)
                 for i in range(options.rounds))
             calls, spent = ((None, None) if options.no_times
-                            else timed(Path(folder) / "timed", module, load, requests))
+                            else timed(Path(folder) / "timed", prefix, load, requests))
         print(f"{name:<12}{counted:>14,.0f}{'-' if calls is None else f'{calls:.2f}':>14}"
               f"{'-' if spent is None else f'{spent:.1f}':>9}", flush=True)
 
