@@ -133,12 +133,9 @@ Found FindField(const Env& env, const LeafView& leaf, const Element& field, uint
 
 namespace {
 
-/// Where an entry lies as seen from the bound's score and member: kLess is before.
+/// Where an entry with the bound's score lies as seen from it: kLess is before.
 Order CompareToBound(const Env& env, const EntryView& entry, const ScoreBound& bound,
                      Missing* missing) {
-  const double score = ParseScore(entry);
-  if (score < bound.score) return Order::kLess;
-  if (score > bound.score) return Order::kGreater;
   if (bound.side == ScoreBound::Side::kBeforeScore) return Order::kGreater;
   if (bound.side == ScoreBound::Side::kAfterScore) return Order::kLess;
   return CompareElements(env, ParseMember(entry), bound.member, missing);
@@ -149,15 +146,17 @@ Order CompareToBound(const Env& env, const EntryView& entry, const ScoreBound& b
 Found FindBound(const Env& env, const LeafView& leaf, const ScoreBound& bound, Missing* missing) {
   uint32_t begin = 0;
   uint32_t end = leaf.count();
-  bool found = false;
   while (begin < end) {
     const uint32_t at = begin + (end - begin) / 2;
-    const Order order = CompareToBound(env, leaf.At(at), bound, missing);
+    const std::byte* entry = leaf.heap() + leaf.Begin(at);
+    const double score = (leaf.Slot(at) & kScoreInt) != 0 ? base::LoadLe<int32_t>(entry)
+                                                          : base::LoadLe<double>(entry);
+    Order order = score < bound.score ? Order::kLess : Order::kGreater;
+    if (score == bound.score) order = CompareToBound(env, leaf.At(at), bound, missing);
     if (order == Order::kUnknown) return {0, false, true};
     if (order == Order::kEqual) {
-      found = true;
       const bool after = bound.side == ScoreBound::Side::kAfterMember;
-      return {after ? at + 1 : at, found, false};
+      return {after ? at + 1 : at, true, false};
     }
     if (order == Order::kLess) {
       begin = at + 1;
@@ -165,7 +164,7 @@ Found FindBound(const Env& env, const LeafView& leaf, const ScoreBound& bound, M
       end = at;
     }
   }
-  return {begin, found, false};
+  return {begin, false, false};
 }
 
 Found ScanForMember(const Env& env, const LeafView& leaf, const Element& member, Missing* missing) {

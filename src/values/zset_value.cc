@@ -20,6 +20,7 @@ namespace flash::values {
 bool ZSetValue::Find(Bytes member, Missing* missing, Cold cold) {
   found_ = {};
   planned_ = {};
+  from_.known = to_.known = false;
   const Tree searched = has_root() ? tree(1) : tree(0);
   if (searched.empty()) return false;
   const uint64_t hash = has_root() ? KeyedHash(*env_, member) : 0;
@@ -109,9 +110,12 @@ void ZSetValue::PlanScored(double score, Bytes member, bool erase, uint32_t entr
                            Missing* missing) {
   const Tree scores = tree(0);
   if (scores.empty()) return;
-  Path path;
+  Place& place = erase ? from_ : to_;
+  Path& path = place.path;
   scores.SeekKey(ScoreKey(score, member), &path);
   if (!scores.Plan(path, missing)) return;
+  place.known = true;
+  place.score = score;
   if (path.leaf.large()) {  // Else nothing but the leaf is needed to find the place in it.
     const Found found = FindBound(*env_, scores.Look(path), BoundOf(score, member), missing);
     if (found.unknown) return;
@@ -227,23 +231,28 @@ bool ZSetValue::Set(Bytes member, double score, std::optional<double>* old_score
   }
   if (IsLarge(member)) MakeIndexedRoot();
   const ElementDraft stored(*env_, member, family());
-  InsertScore(score, stored, member);
+  InsertScore(score, stored, member, to_.IsOf(score) ? &to_.path : nullptr);
   if (has_root()) InsertIndex(score, stored, member);
   AddToCount(1);
   return true;
 }
 
-void ZSetValue::InsertScore(double score, const ElementDraft& member, Bytes text) {
+void ZSetValue::InsertScore(double score, const ElementDraft& member, Bytes text, Path* path) {
   const EntryDraft draft = EntryDraft::OfScore(ScoreDraft(score), member);
   if (tree(0).empty()) return tree(0).InsertFirst(draft);
-  Path path;
+  Path sought;
   Found found;
-  (void)FindScored(score, text, &path, &found, nullptr);
-  if (OverflowsLoneLeaf(tree(0).Look(path), draft.bytes() + kSlotBytes)) {
-    MakeIndexedRoot();
-    tree(0).SeekFirst(&path);
+  if (path != nullptr) {
+    found = FindBound(*env_, tree(0).Use(*path), BoundOf(score, text), nullptr);
+  } else {
+    path = &sought;
+    (void)FindScored(score, text, path, &found, nullptr);
   }
-  tree(0).Insert(&path, found.position, draft);
+  if (OverflowsLoneLeaf(tree(0).Look(*path), draft.bytes() + kSlotBytes)) {
+    MakeIndexedRoot();
+    tree(0).SeekFirst(path);
+  }
+  tree(0).Insert(path, found.position, draft);
 }
 
 void ZSetValue::InsertIndex(double score, const ElementDraft& member, Bytes text) {
@@ -285,7 +294,12 @@ void ZSetValue::Move(Bytes member, double from, double to) {
   Path path = path_;
   Found found = found_;
   if (indexed) {
-    (void)FindScored(from, member, &path, &found, nullptr);
+    if (from_.IsOf(from)) {
+      path = from_.path;
+      found = FindBound(*env_, tree(0).Use(path), BoundOf(from, member), nullptr);
+    } else {
+      (void)FindScored(from, member, &path, &found, nullptr);
+    }
     FLASH_CHECK(found.found);
   }
   if (MoveInPlace(&path, found.position, to)) return;
@@ -296,11 +310,17 @@ void ZSetValue::Move(Bytes member, double from, double to) {
   // A leaf that this would empty is needed for the place it stands for: in, then out.
   const bool in_first = indexed && path.leaf.count() == 1;
   if (in_first) {
-    InsertScore(to, stored, member);
+    InsertScore(to, stored, member, nullptr);
     (void)FindScored(from, member, &path, &found, nullptr);
   }
-  tree(0).Erase(&path, found.position, found.position + 1);
-  if (!in_first) InsertScore(to, stored, member);
+  const bool paths_hold = tree(0).Erase(&path, found.position, found.position + 1);
+  if (!in_first) {
+    Path* planned = nullptr;
+    if (paths_hold && to_.IsOf(to)) {
+      planned = to_.path.leaf.id() == path.leaf.id() ? &path : &to_.path;
+    }
+    InsertScore(to, stored, member, planned);
+  }
   if (!indexed && has_root()) InsertIndex(to, stored, member);  // The index was made without it.
 }
 

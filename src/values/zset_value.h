@@ -8,6 +8,7 @@
 // docs/adr/0008. Thread: main.
 #pragma once
 
+#include <bit>
 #include <optional>
 #include <span>
 #include <utility>
@@ -110,13 +111,23 @@ class ZSetValue : public Collection {
   bool Find(Bytes member, Missing* missing, Cold cold = Cold::kIsPlanned);
   /// Its place among the scores, which must be hot or is named.
   void PlanScored(double score, Bytes member, bool erase, uint32_t entry_bytes, Missing* missing);
+  /// A place among the scores that a PlanSet sought; good until the next change.
+  struct Place {
+    bool known = false;
+    double score = 0;
+    Path path;
+    [[nodiscard]] bool IsOf(double other) const {  // Zero and minus zero have places of their own.
+      return known && std::bit_cast<uint64_t>(score) == std::bit_cast<uint64_t>(other);
+    }
+  };
   void SeekEnd();
   bool FindScored(double score, Bytes member, Path* path, Found* found, Missing* missing) const;
   [[nodiscard]] std::optional<double> PeekScore(Bytes member, Missing* missing);
   [[nodiscard]] double FoundScore() const;
   void MakeIndexedRoot();
   void BuildIndex();
-  void InsertScore(double score, const ElementDraft& member, Bytes text);
+  /// `path`: to where it belongs; null: is yet to be sought.
+  void InsertScore(double score, const ElementDraft& member, Bytes text, Path* path);
   void InsertIndex(double score, const ElementDraft& member, Bytes text);
   void Move(Bytes member, double from, double to);
   void MoveInIndex(Bytes member, double to);
@@ -135,7 +146,7 @@ class ZSetValue : public Collection {
   /// An element that a planned Set takes out of a leaf of the scores.
   struct Leaving {
     uint64_t leaf;
-    double score;
+    double score = 0;
     Bytes member;
   };
   [[nodiscard]] bool MayBeEmptied(LeafRef leaf) const;
@@ -149,6 +160,10 @@ class ZSetValue : public Collection {
   Bytes planned_;
   Path path_;
   Found found_;
+  // Of that PlanSet: where the member is among the scores, and where it belongs. Not of a lone
+  // leaf.
+  Place from_;
+  Place to_;
   // What PlanPop found among the scores; its place in the index is the path above.
   End end_ = End::kLowest;
   Path end_path_;
