@@ -21,7 +21,8 @@ def measure(bench):
     seconds = bench.scaled(4, 1)
     before = flash_info(node)
     runs = {}
-    for clients, requests in ((50, bench.scaled(150_000, 10_000)), (1, bench.scaled(20_000, 2_000))):
+    for clients, requests in ((50, bench.scaled(150_000, 10_000)),
+                              (1, bench.scaled(20_000, 2_000))):
         runs |= {("fio", clients): lambda n=clients: (fio_reads(tier, span, n, seconds),),
                  ("cold", clients): reads(node, "FLASH.GET", "cold", keys, requests, clients),
                  ("native", clients): reads(node, "GET", "native", NATIVE_KEYS, requests, clients)}
@@ -66,8 +67,8 @@ def rows_of(results, share, empty_us):
     iops = median(column("fio", 50, lambda run: run[0].per_second))
     ratio = median([cold / native for cold, native in zip(speeds["cold"], speeds["native"])])
     yield Row("cold GET, 1 KiB, 50 clients: >= 0.75 x hot native GET's throughput",
-              f"{ratio:.2f} x ({median(speeds['cold']):,.0f}, native {median(speeds['native']):,.0f} "
-              f"a second, fio {iops:,.0f}; {share:.0%} misses)",
+              f"{ratio:.2f} x ({median(speeds['cold']):,.0f}, native "
+              f"{median(speeds['native']):,.0f} a second, fio {iops:,.0f}; {share:.0%} misses)",
               verdict(ratio >= 0.75 and share >= 0.9),
               {"reads": median(speeds["cold"]), "native": median(speeds["native"]),
                "fio_iops": iops, "misses": share})

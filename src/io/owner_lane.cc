@@ -11,13 +11,15 @@
 namespace flash::io {
 namespace {
 
-constexpr TaskRunner::Options kRunnerOptions = {
-    .small_buffers = 2, .large_buffers_max = 1, .writes_max = 1};
+TaskRunner::Options RunnerOptions(uint32_t reads_max) {
+  return {.small_buffers = reads_max, .large_buffers_max = 1, .writes_max = 1};
+}
 constexpr uint64_t kCloseWaitUs = 10'000;
 
 }  // namespace
 
-std::unique_ptr<OwnerLane> OwnerLane::Make(DeviceFactory* factory, const base::Clock* clock) {
+std::unique_ptr<OwnerLane> OwnerLane::Make(DeviceFactory* factory, const base::Clock* clock,
+                                           uint32_t reads_max) {
   const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_fd < 0) return nullptr;
   auto device = factory->Make();
@@ -26,11 +28,15 @@ std::unique_ptr<OwnerLane> OwnerLane::Make(DeviceFactory* factory, const base::C
     return nullptr;
   }
   // raw new: private constructor
-  return std::unique_ptr<OwnerLane>(new OwnerLane(std::move(device).Take(), event_fd, clock));
+  auto* lane = new OwnerLane(std::move(device).Take(), event_fd, clock, reads_max);
+  return std::unique_ptr<OwnerLane>(lane);
 }
 
-OwnerLane::OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock)
-    : event_fd_(event_fd), runner_(std::move(device), clock, kRunnerOptions) {}
+OwnerLane::OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock,
+                     uint32_t reads_max)
+    : event_fd_(event_fd),
+      reads_max_(reads_max),
+      runner_(std::move(device), clock, RunnerOptions(reads_max)) {}
 
 OwnerLane::~OwnerLane() {
   runner_.CloseDevice();
@@ -39,7 +45,7 @@ OwnerLane::~OwnerLane() {
 
 bool OwnerLane::Takes(const Task& task) const {
   return task.kind == Task::Kind::kRead && task.bytes <= ReadBuffers::kSmallBytes &&
-         inflight_ == 0 && runner_.transfers() == 0;
+         inflight_ < reads_max_ && runner_.transfers() < reads_max_;
 }
 
 void OwnerLane::Add(Task* task) {
@@ -51,9 +57,12 @@ void OwnerLane::Kick() {
   if (inflight_ > finished_.count()) runner_.Step(0, finished_);
 }
 
-Task* OwnerLane::PopFinished() {
+void OwnerLane::Look() {
   // Also while only the device's answer to a read that timed out is awaited.
-  if (finished_.empty() && (inflight_ > 0 || runner_.transfers() > 0)) runner_.Step(0, finished_);
+  if (inflight_ > finished_.count() || runner_.transfers() > 0) runner_.Step(0, finished_);
+}
+
+Task* OwnerLane::PopFinished() {
   Task* task = finished_.Pop();
   if (task != nullptr) --inflight_;
   return task;

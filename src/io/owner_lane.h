@@ -1,9 +1,10 @@
-// owner_lane.h: a read that the owner hands to the device itself, when no other is on its way.
+// owner_lane.h: small reads that the owner hands to the device itself.
 //
 // A lone read gains nothing from an I/O thread, and two wake-ups of sleeping threads cost as much
-// as the device. Its end shows at an eventfd that the kernel writes. Verifying and unpacking it are
-// the owner's then, so it is one small read at a time. Knows neither I/O threads nor records.
-// Thread: the owner. Decision: docs/adr/0003.
+// as the device; where threads share few CPUs the same holds for many. What was added is handed
+// over by Kick, once per turn of the owner; that reads have ended shows at an eventfd that the
+// kernel writes. Verifying and unpacking are the owner's then, so reads are small, and few. Knows
+// neither I/O threads nor records. Thread: the owner. Decision: docs/adr/0003, 0026.
 #pragma once
 
 #include <memory>
@@ -16,10 +17,11 @@ namespace flash::io {
 
 class OwnerLane {
  public:
-  /// Null: the device cannot be made or cannot tell of completions by an eventfd; all reads go to
-  /// the threads then.
+  /// For up to `reads_max` reads at a time, at least 1. Null: the device cannot be made or cannot
+  /// tell of completions by an eventfd; all reads go to the threads then.
   [[nodiscard]] static std::unique_ptr<OwnerLane> Make(DeviceFactory* factory,
-                                                       const base::Clock* clock);
+                                                       const base::Clock* clock,
+                                                       uint32_t reads_max);
   ~OwnerLane();
   OwnerLane(const OwnerLane&) = delete;
   OwnerLane& operator=(const OwnerLane&) = delete;
@@ -27,9 +29,11 @@ class OwnerLane {
   /// Is there room for this task? A read that timed out keeps its place until the device answers.
   [[nodiscard]] bool Takes(const Task& task) const;
   void Add(Task* task);
-  /// Hands what was added to the device.
+  /// Hands what was added to the device, in one call of it.
   void Kick();
-  /// The next finished task, or null. Never blocks.
+  /// Looks what the device has finished. Never blocks.
+  void Look();
+  /// The next finished task, or null: of those seen.
   [[nodiscard]] Task* PopFinished();
 
   [[nodiscard]] bool HasFinished() const { return !finished_.empty(); }
@@ -46,9 +50,11 @@ class OwnerLane {
   static void Close(std::unique_ptr<OwnerLane> lane, const timespec& deadline);
 
  private:
-  OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock);
+  OwnerLane(std::unique_ptr<Device> device, int event_fd, const base::Clock* clock,
+            uint32_t reads_max);
 
   int event_fd_;
+  uint32_t reads_max_;
   TaskRunner runner_;
   TaskList finished_;
   size_t inflight_ = 0;

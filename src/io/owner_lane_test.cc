@@ -1,5 +1,5 @@
-// owner_lane_test.cc: lone reads that the owner hands to the device itself, over io_uring and
-// over threads.
+// owner_lane_test.cc: reads that the owner hands to the device itself, over io_uring and over
+// threads.
 //
 // No test measures time: what must become readable is polled with a limit far beyond the test's.
 // Thread: the test's as owner, and the backend's.
@@ -9,6 +9,8 @@
 #include <pthread.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
 #include "io/io_test_support.h"
 #include "io/memory_device.h"
@@ -34,13 +36,17 @@ struct TracedRead : TestTask {
 
 class OwnerLaneTest : public ::testing::TestWithParam<DeviceChoice> {
  protected:
-  void SetUp() override {
-    auto file =
-        FlashFile::Open({.path = folder_.path() + "/tier", .capacity_bytes = kCapacityBytes});
+  void SetUp() override { Start({.threads = 1}); }
+  void Start(const ThreadedBackend::Options& options) {
+    backend_.reset();
+    devices_.reset();
+    file_.reset();
+    auto file = FlashFile::Open({.path = folder_.path() + "/tier" + std::to_string(starts_++),
+                                 .capacity_bytes = kCapacityBytes});
     ASSERT_TRUE(file);
     file_ = std::move(file).Take();
     devices_ = std::make_unique<TierDevices>(file_.get());
-    auto backend = devices_->Start(GetParam(), {.threads = 1}, &clock_);
+    auto backend = devices_->Start(GetParam(), options, &clock_);
     if (!backend && backend.code() == Code::kUnsupported) GTEST_SKIP() << backend.error().message;
     ASSERT_TRUE(backend);
     backend_ = std::move(backend).Take();
@@ -62,6 +68,7 @@ class OwnerLaneTest : public ::testing::TestWithParam<DeviceChoice> {
 
   base::SystemClock clock_;
   TempFolder folder_;
+  int starts_ = 0;
   std::unique_ptr<FlashFile> file_;
   std::unique_ptr<TierDevices> devices_;
   std::unique_ptr<ThreadedBackend> backend_;
@@ -120,6 +127,44 @@ TEST_P(OwnerLaneTest, ALargeReadGoesToTheThread) {
   EXPECT_FALSE(large.by_owner());
 }
 
+TEST_P(OwnerLaneTest, AsManyReadsAsAskedForAreTheOwnersOthersGoToTheThread) {
+  constexpr uint32_t kOwners = 8;
+  Start({.threads = 1, .owner_reads_max = kOwners});
+  if (IsSkipped()) return;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<TracedRead> reads;
+    for (uint64_t i = 0; i < kOwners + 2; ++i) reads.emplace_back(i * 2 * unit_, unit_);
+    for (TracedRead& read : reads) ASSERT_TRUE(backend_->Submit(&read));
+    EXPECT_EQ(backend_->inflight(), kOwners + 2);
+    ASSERT_TRUE(DriveAll());
+    for (size_t i = 0; i < reads.size(); ++i) {
+      EXPECT_EQ(reads[i].by_owner(), i < kOwners);
+      EXPECT_EQ(reads[i].dones, 1);
+      EXPECT_TRUE(IsPattern(reads[i].offset, reads[i].seen));
+    }
+  }
+}
+
+TEST_P(OwnerLaneTest, WhatAReapLeavesShowsAtOneOfTheDescriptors) {
+  constexpr uint32_t kOwners = 8;
+  Start({.threads = 1, .owner_reads_max = kOwners});
+  if (IsSkipped()) return;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<TracedRead> reads;
+    for (uint64_t i = 0; i < kOwners; ++i) reads.emplace_back(i * 2 * unit_, unit_);
+    for (TracedRead& read : reads) ASSERT_TRUE(backend_->Submit(&read));
+    backend_->Kick();
+    // As in an event loop: Reap only when a descriptor says so, and too little each time.
+    while (backend_->inflight() > 0) {
+      pollfd entries[] = {{.fd = backend_->owner_event_fd(), .events = POLLIN, .revents = 0},
+                          {.fd = backend_->event_fd(), .events = POLLIN, .revents = 0}};
+      ASSERT_GE(poll(entries, 2, kVeryLongMs), 1);
+      if (entries[0].revents != 0) DrainEventFd(entries[0].fd);
+      backend_->Reap(1);
+    }
+  }
+}
+
 TEST_P(OwnerLaneTest, WaitEndsWithTheReadHoweverOftenItsSignWasLeft) {
   for (uint64_t i = 0; i < 500; ++i) {
     TestTask read = TestTask::Read(i % 64 * unit_, unit_);
@@ -154,7 +199,7 @@ TEST_P(OwnerLaneTest, EndsWithAReadUnderWayAndForgetsIt) {
 TEST(OwnerLane, ADeviceThatCannotTellLeavesAllReadsToTheThreads) {
   const base::SystemClock clock;
   MemoryDeviceFactory factory(std::make_shared<MemoryFile>(kMiB), {});
-  EXPECT_EQ(OwnerLane::Make(&factory, &clock), nullptr);
+  EXPECT_EQ(OwnerLane::Make(&factory, &clock, 1), nullptr);
 }
 
 }  // namespace

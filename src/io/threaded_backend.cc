@@ -39,6 +39,7 @@ Result<std::unique_ptr<ThreadedBackend>> ThreadedBackend::Start(const Options& o
                                                                 DeviceFactory* factory,
                                                                 const base::Clock* clock) {
   FLASH_CHECK(options.threads >= 1 && options.threads <= 256);
+  FLASH_CHECK(options.background_threads >= 1);
   // raw new: private constructor
   std::unique_ptr<ThreadedBackend> backend(new ThreadedBackend(options, clock));
   for (uint32_t i = 0; i < options.threads; ++i) {
@@ -56,7 +57,9 @@ Result<std::unique_ptr<ThreadedBackend>> ThreadedBackend::Start(const Options& o
   }
   if (!outcome) return outcome.error();
   backend->alignment_ = backend->lanes_[0].thread->alignment();
-  if (options.owner_reads) backend->owner_lane_ = OwnerLane::Make(factory, clock);
+  if (options.owner_reads_max > 0) {
+    backend->owner_lane_ = OwnerLane::Make(factory, clock, options.owner_reads_max);
+  }
   return backend;
 }
 
@@ -98,17 +101,20 @@ ThreadedBackend::Lane* ThreadedBackend::LaneForRead() {
 }
 
 ThreadedBackend::Lane* ThreadedBackend::LaneForBackground() {
+  // The last ones, and ties go to the last of them: reads begin with the first.
+  const size_t count = std::min<size_t>(options_.background_threads, lanes_.size());
   Lane* lane = nullptr;
-  for (Lane& other : lanes_) {
-    // Ties go to the last thread: reads begin with the first.
-    if (lane == nullptr || other.background <= lane->background) lane = &other;
+  for (size_t i = lanes_.size() - count; i < lanes_.size(); ++i) {
+    if (lane == nullptr || lanes_[i].background <= lane->background) lane = &lanes_[i];
   }
   return lane->background < options_.background_max ? lane : nullptr;
 }
 
-/// With others under way the threads are awake, and do more for the owner than they cost. Where
-/// reads come in bunches the first of each is alone only for a moment: the past tells.
+/// Where threads have CPUs of their own: with others under way they are awake, and do more for the
+/// owner than they cost. Where reads come in bunches the first of each is alone only for a moment:
+/// the past tells.
 bool ThreadedBackend::GoesToOwner(const Task& task) {
+  if (options_.owner_reads_max > 1) return owner_lane_ != nullptr && owner_lane_->Takes(task);
   const bool lone = reads_inflight_ == 0 && owner_inflight() == 0;
   lone_reads_ = lone ? std::min(lone_reads_ + 1, kLoneReadsForOwner) : 0;
   return owner_lane_ != nullptr && lone_reads_ == kLoneReadsForOwner && owner_lane_->Takes(task);
@@ -173,17 +179,24 @@ size_t ThreadedBackend::Drain(size_t tasks_max) {
   return count;
 }
 
-size_t ThreadedBackend::DrainOwner() {
+size_t ThreadedBackend::DrainOwner(size_t tasks_max) {
   if (owner_lane_ == nullptr) return 0;
-  Task* task = owner_lane_->PopFinished();
-  if (task == nullptr) return 0;
-  if (task->done != nullptr) task->done(*task);
-  return 1;
+  owner_lane_->Look();
+  size_t count = 0;
+  while (count < tasks_max) {
+    Task* task = owner_lane_->PopFinished();
+    if (task == nullptr) break;
+    ++count;
+    if (task->done != nullptr) task->done(*task);
+  }
+  return count;
 }
 
 size_t ThreadedBackend::Reap(size_t tasks_max) {
   bell_->Clear();
-  size_t count = tasks_max > 0 ? DrainOwner() : 0;
+  size_t count = DrainOwner(tasks_max);
+  // Their sign may be gone already.
+  if (owner_lane_ != nullptr && owner_lane_->HasFinished()) bell_->RingMyself();
   count += Drain(tasks_max - count);
   while (inflight_ > 0 && count < tasks_max) {
     // Asked first and looked afterwards, so a task finished in between is seen or rings.

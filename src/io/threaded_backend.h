@@ -2,9 +2,9 @@
 //
 // The owner's side of the queues: which thread gets a task, how many may be out, and the one
 // eventfd that tells of finished tasks. No lock and no allocation on the owner's path; a system
-// call only to wake a thread that sleeps. A lone small read goes past the threads (owner_lane.h).
-// Knows neither devices nor records. After a fork the child must not use it.
-// Thread: the owner. Decision: docs/adr/0003.
+// call only to wake a thread that sleeps. Small reads that are alone, or where CPUs are few all of
+// them, go past the threads (owner_lane.h). Knows neither devices nor records. After a fork the
+// child must not use it. Thread: the owner. Decision: docs/adr/0003, 0026.
 #pragma once
 
 #include <sys/types.h>
@@ -21,13 +21,16 @@ namespace flash::io {
 class ThreadedBackend final : public Backend {
  public:
   struct Options {
-    uint32_t threads = 1;              // 1 to 256.
-    uint32_t entries = 256;            // Transfers on the device per thread, at least 16.
-    uint32_t reads_max = 1024;         // Per thread, accepted and not done.
-    uint32_t background_max = 128;     // Per thread, writes and computes.
-    uint32_t spread_reads = 24;        // A thread gets this many before the next one is woken.
-    uint32_t stop_ms_max = 2000;       // How long the destructor waits for devices.
-    bool owner_reads = true;           // Lone small reads by the owner itself, if devices can.
+    uint32_t threads = 1;               // 1 to 256.
+    uint32_t background_threads = ~0U;  // So many of them write and compute; at least 1.
+    uint32_t entries = 256;             // Transfers on the device per thread, at least 16.
+    uint32_t reads_max = 1024;          // Per thread, accepted and not done.
+    uint32_t background_max = 128;      // Per thread, writes and computes.
+    uint32_t spread_reads = 24;         // A thread gets this many before the next one is woken.
+    uint32_t stop_ms_max = 2000;        // How long the destructor waits for devices.
+    // Small reads that the owner hands to the device itself at a time, if devices can: 1, only such
+    // as come alone; 0, none.
+    uint32_t owner_reads_max = 1;
     void (*before_sleep)() = nullptr;  // Tests: see IoThread::Options.
   };
 
@@ -77,7 +80,7 @@ class ThreadedBackend final : public Backend {
     return owner_lane_ == nullptr ? 0 : owner_lane_->inflight();
   }
   [[nodiscard]] bool GoesToOwner(const Task& task);
-  [[nodiscard]] size_t DrainOwner();
+  [[nodiscard]] size_t DrainOwner(size_t tasks_max);
   [[nodiscard]] bool AnyFinished() const;
   [[nodiscard]] size_t Drain(size_t tasks_max);
 

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "io/faulty_device.h"
@@ -97,6 +98,30 @@ TEST_F(ThreadedBackendTest, ATaskThatComesWhileTheThreadFallsAsleepIsNotLost) {
     ASSERT_LT(clock_.NowUs() - start_us, kVeryLongUs) << "the wait ended only at its limit";
   }
   EXPECT_EQ(first.dones + second.dones, 2);
+}
+
+TEST_F(ThreadedBackendTest, NoMoreThreadsThanAskedForDoWhatIsNotARead) {
+  static std::mutex mutex;
+  static std::set<pthread_t> threads;
+  const auto threads_of_computes = [this] {
+    threads.clear();
+    std::vector<TestTask> tasks(64, TestTask::Compute());
+    for (TestTask& task : tasks) {
+      task.work = [](Task&, MutableBytes) noexcept {
+        const std::lock_guard lock(mutex);
+        threads.insert(pthread_self());
+      };
+      EXPECT_TRUE(backend_->Submit(&task));
+    }
+    EXPECT_TRUE(DriveUntil(*backend_, [&] { return backend_->inflight() == 0; }));
+    return threads.size();
+  };
+  Open({.threads = 4, .background_threads = 1});
+  EXPECT_EQ(threads_of_computes(), 1U);
+  Open({.threads = 4, .background_threads = 2});
+  EXPECT_LE(threads_of_computes(), 2U);
+  Open({.threads = 4});
+  EXPECT_GT(threads_of_computes(), 2U);
 }
 
 TEST_F(ThreadedBackendTest, NoRingOfTheBellIsLostInManyShortRounds) {

@@ -229,7 +229,7 @@ TEST_F(ThreadsDeviceTest, AHungDriveDoesNotHoldTheEnd) {
   const base::SystemClock clock;
   auto factory =
       std::make_unique<ThreadsDeviceFactory>(file_.get(), ThreadsDevice::Options{}, threads_);
-  auto backend = ThreadedBackend::Start({.threads = 1, .stop_ms_max = 50, .owner_reads = false},
+  auto backend = ThreadedBackend::Start({.threads = 1, .stop_ms_max = 50, .owner_reads_max = 0},
                                         factory.get(), &clock);
   ASSERT_TRUE(backend);
   Gate::Close(Op::kRead);

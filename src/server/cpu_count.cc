@@ -14,6 +14,7 @@ namespace flash::server {
 namespace {
 
 constexpr uint32_t kThreadsMax = 8;
+constexpr uint32_t kMainThreadReads = 64;
 
 /// The number at the start of `text`, which is advanced past it and the blank; 0 if there is none.
 uint64_t TakeNumber(std::string_view& text) {
@@ -48,7 +49,7 @@ uint32_t CgroupCpus(const std::string& mount, std::string_view proc_cgroup) {
   return static_cast<uint32_t>(Tighter(v2, v1));
 }
 
-uint32_t AutomaticIoThreads() {
+uint32_t UsableCpus() {
   cpu_set_t mask;
   CPU_ZERO(&mask);
   uint32_t cpus = 1;
@@ -57,7 +58,13 @@ uint32_t AutomaticIoThreads() {
   }
   cpus = static_cast<uint32_t>(
       Tighter(cpus, CgroupCpus("/sys/fs/cgroup", ReadTextFile("/proc/self/cgroup"))));
-  return std::clamp(cpus, 1u, kThreadsMax);
+  return std::max(cpus, 1u);
 }
+
+uint32_t AutomaticIoThreads() { return std::min(UsableCpus(), kThreadsMax); }
+
+uint32_t AutomaticMainThreadReads(uint32_t cpus) { return cpus <= 2 ? kMainThreadReads : 1; }
+
+uint32_t BackgroundThreads(uint32_t cpus) { return std::max(cpus, 2u) - 1; }
 
 }  // namespace flash::server

@@ -10,8 +10,18 @@
 
 namespace flash::server {
 
+/// At least 1.
+[[nodiscard]] uint32_t UsableCpus();
+
 /// What flash.io-threads 0 stands for: usable CPUs, 1 to 8.
 [[nodiscard]] uint32_t AutomaticIoThreads();
+
+/// What flash.main-thread-reads 0 stands for on so many CPUs. Measured: docs/adr/0026.
+[[nodiscard]] uint32_t AutomaticMainThreadReads(uint32_t cpus);
+
+/// How many I/O threads write, compress and unpack at a time: the main thread keeps a CPU where
+/// there are several.
+[[nodiscard]] uint32_t BackgroundThreads(uint32_t cpus);
 
 /// CPUs that "<quota> <period>" (cpu.max of cgroup v2) allows, rounded up; 0 where there is no
 /// limit.

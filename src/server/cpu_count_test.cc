@@ -60,5 +60,17 @@ TEST(AutomaticIoThreads, StaysInItsBounds) {
   EXPECT_LE(AutomaticIoThreads(), 8u);
 }
 
+TEST(AutomaticMainThreadReads, AllOfThemWhereThreadsWouldShareTheCpus) {
+  EXPECT_EQ(AutomaticMainThreadReads(1), 64u);
+  EXPECT_EQ(AutomaticMainThreadReads(2), 64u);
+  EXPECT_EQ(AutomaticMainThreadReads(3), 1u);
+}
+
+TEST(BackgroundThreads, LeaveTheMainThreadACpu) {
+  EXPECT_EQ(BackgroundThreads(1), 1u);
+  EXPECT_EQ(BackgroundThreads(2), 1u);
+  EXPECT_EQ(BackgroundThreads(8), 7u);
+}
+
 }  // namespace
 }  // namespace flash::server

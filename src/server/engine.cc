@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "io/tier_devices.h"
+#include "server/cpu_count.h"
 #include "vk/log.h"
 
 namespace flash::server {
@@ -100,7 +101,9 @@ Result<void> Engine::StartBackend() {
   devices_->SetFile(file_.get());
   io::ThreadedBackend::Options threads;
   threads.threads = settings_.io_threads;
+  threads.background_threads = BackgroundThreads(UsableCpus());
   threads.entries = settings_.io_uring_entries;
+  threads.owner_reads_max = settings_.main_thread_reads;
   auto backend = devices_->Start(settings_.io_backend, threads, &clock_);
   if (!backend) return backend.error();
   backend_ = std::move(backend).Take();

@@ -21,7 +21,8 @@ struct Settings {
   uint64_t capacity_bytes = kGiB;
   uint64_t cache_size_bytes = 256 * kMiB;
   SyncPolicy sync = SyncPolicy::kEverySecond;
-  uint32_t io_threads = 0;  // 0 until resolved at load; then the number in force.
+  uint32_t io_threads = 0;         // 0 until resolved at load; then the number in force.
+  uint32_t main_thread_reads = 0;  // Likewise.
   uint32_t io_uring_entries = 256;
   io::DeviceChoice io_backend = io::DeviceChoice::kAuto;
   uint32_t compaction_interval_sec = 60;

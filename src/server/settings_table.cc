@@ -37,6 +37,11 @@ void SetIoThreads(Settings& settings, uint64_t value) {
   settings.io_threads = value == 0 ? AutomaticIoThreads() : static_cast<uint32_t>(value);
 }
 
+void SetMainThreadReads(Settings& settings, uint64_t value) {
+  settings.main_thread_reads =
+      value == 0 ? AutomaticMainThreadReads(UsableCpus()) : static_cast<uint32_t>(value);
+}
+
 /// A row that still lacks what its builder methods add.
 struct Row : SettingSpec {
   constexpr Row SetBy(void (*setter)(Settings&, uint64_t)) const {
@@ -95,7 +100,7 @@ constexpr Row Choice(std::string_view name, std::span<const std::string_view> ch
   return row;
 }
 
-const std::array<SettingSpec, 26> kTable = {
+const std::array<SettingSpec, 27> kTable = {
     Text("path", &Settings::path,
          "The tier file. Its folder must exist and be writable. Created and sized at load, locked "
          "while in use; "
@@ -122,6 +127,12 @@ const std::array<SettingSpec, 26> kTable = {
         .SetBy(SetIoThreads),
     Number<&Settings::io_uring_entries>("io-uring-entries", 16, 65536,
                                         "Requests in flight per I/O thread."),
+    Number<&Settings::main_thread_reads>(
+        "main-thread-reads", 0, 64,
+        "Reads of up to 16 KiB that the main thread itself hands to the drive at a time, past the "
+        "I/O threads. 1: only one that is alone. 0: 64 where the process may use one or two CPUs, "
+        "else 1; CONFIG GET shows the number in force.")
+        .SetBy(SetMainThreadReads),
     Choice<&Settings::io_backend>(
         "io-backend", kIoBackendChoices,
         "How the drive is read and written. auto: io_uring, or threads where the kernel, a sandbox "

@@ -43,6 +43,13 @@ Extent ExtentOf(Place place, uint32_t alignment) {
   return {.offset = begin, .bytes = static_cast<uint32_t>(end - begin)};
 }
 
+Result<Bytes> FindRecord(const RecordExpectation& expected, Bytes extent_bytes,
+                         uint64_t extent_offset) {
+  const auto found = Verify(expected, extent_bytes, extent_offset);
+  if (!found) return found.error();
+  return Bytes(found->stored - kRecordHeaderBytes, expected.place.bytes());
+}
+
 Result<ReadBuffer> UnpackRecord(const RecordExpectation& expected, Bytes extent_bytes,
                                 uint64_t extent_offset, uint32_t prefix_bytes) {
   const auto found = Verify(expected, extent_bytes, extent_offset);
@@ -60,8 +67,8 @@ Result<Bytes> ViewRecord(const RecordExpectation& expected, Bytes extent_bytes,
   return Bytes(*scratch);
 }
 
-Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes header_bytes,
-                                   const std::byte* stored, uint32_t prefix_bytes) {
+Result<ReadBuffer> UnpackTrusted(BlockId id, Place place, Bytes header_bytes,
+                                 const std::byte* stored, uint32_t prefix_bytes) {
   const auto header = ReadHeader(header_bytes);
   if (!header || header->id() != id || header->record_bytes() != place.bytes()) {
     return Code::kCorrupt;

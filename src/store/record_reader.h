@@ -28,8 +28,12 @@ struct Extent {
 };
 [[nodiscard]] Extent ExtentOf(Place place, uint32_t alignment);
 
-/// Verifies the record in `extent_bytes`, which were read from `extent_offset`, and unpacks it into
-/// a new buffer with `prefix_bytes` of room before it. Errors: kCorrupt.
+/// The record in `extent_bytes`, which were read from `extent_offset`, verified: header and what is
+/// stored. Errors: kCorrupt.
+[[nodiscard]] Result<Bytes> FindRecord(const RecordExpectation& expected, Bytes extent_bytes,
+                                       uint64_t extent_offset);
+
+/// The same, unpacked into a new buffer with `prefix_bytes` of room before it. Errors: kCorrupt.
 [[nodiscard]] Result<ReadBuffer> UnpackRecord(const RecordExpectation& expected, Bytes extent_bytes,
                                               uint64_t extent_offset, uint32_t prefix_bytes);
 
@@ -38,10 +42,10 @@ struct Extent {
 [[nodiscard]] Result<Bytes> ViewRecord(const RecordExpectation& expected, Bytes extent_bytes,
                                        uint64_t extent_offset, std::vector<std::byte>* scratch);
 
-/// Unpacks a record from memory that never left this process, its header and the bytes stored
-/// behind it, wherever those are: the header must fit, the checksum is not looked at (a write task
-/// may be filling it in). Errors: kCorrupt.
-[[nodiscard]] Result<ReadBuffer> UnpackUnwritten(BlockId id, Place place, Bytes header_bytes,
-                                                 const std::byte* stored, uint32_t prefix_bytes);
+/// Unpacks a record that was verified, or never left this process, from its header and the bytes
+/// stored behind it, wherever those are: the header must fit, the checksum is not looked at (a
+/// write task may be filling it in). Errors: kCorrupt.
+[[nodiscard]] Result<ReadBuffer> UnpackTrusted(BlockId id, Place place, Bytes header_bytes,
+                                               const std::byte* stored, uint32_t prefix_bytes);
 
 }  // namespace flash::store

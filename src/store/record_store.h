@@ -102,7 +102,7 @@ struct ReadRequest : io::Task {
   // The store's own, between Read and read_done.
   RecordStore* store = nullptr;
   uint64_t sequence = 0;
-  std::vector<std::byte> unwritten;  // The record, where it was still in a write buffer.
+  std::vector<std::byte> record;  // To be unpacked by an I/O thread.
   ReadBuffer buffer;
   Code failure = Code::kIo;
   bool failed = false;

@@ -1,14 +1,11 @@
 // record_store_impl.cc: see record_store_impl.h. A Tick works in this order: writes (buffers come
 // back), places for staged puts, staging on its way, compaction, writes again; compaction gets at
-// least half of the budget when it has work. Thread: one owner; ReadWork on an I/O thread.
+// least half of the budget when it has work. Thread: one owner. Reads: record_store_reads.cc.
 #include "store/record_store_impl.h"
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <utility>
-
-#include "store/record_reader.h"
 
 namespace flash::store {
 namespace {
@@ -19,8 +16,6 @@ constexpr uint32_t kSegmentBytesMin = 64 * kKiB;
 constexpr uint32_t kSegmentBytesMax = 64 * kMiB;
 constexpr uint32_t kReserveSegments = 4;  // Two per stream.
 constexpr uint32_t kClockCheckRecords = 16;
-/// Larger payloads of records in a write buffer are unpacked by I/O threads.
-constexpr uint32_t kUnpackedHereMax = 16 * 1024;
 /// So many of the smallest payloads that may be copied by an I/O thread are worth a task.
 constexpr uint32_t kCopyTaskPayloads = 16;
 constexpr int kDrainWaits = 100;
@@ -347,127 +342,6 @@ void RecordStoreImpl::CheckInvariants() const {
                   now.segments_bad ==
               table_.count());
   FLASH_CHECK((inflight_read_bytes_ == 0) == (reads_inflight_ == 0));
-}
-
-// --- Reads --------------------------------------------------------------------------------------
-
-ChecksumContext RecordStoreImpl::ContextOf(Place place) const {
-  return {.hash_seed = options_.hash_seed,
-          .sequence = table_.sequence(table_.SegmentOf(place.offset()))};
-}
-
-Result<ReadBuffer> RecordStoreImpl::ReadFromMemory(BlockId id, Place place,
-                                                   const WriteBuffer& buffer) const {
-  return UnpackUnwritten(id, place, buffer.HeaderAt(place.offset()),
-                         buffer.PayloadAt(place.offset()), options_.read_prefix_bytes);
-}
-
-Result<void> RecordStoreImpl::Read(ReadRequest* request) {
-  CheckThread();
-  const WriteBuffer* const buffer = writer_.Find(request->place);
-  if (buffer == nullptr) return ReadFromFlash(request);
-  const auto header = ReadHeader(buffer->HeaderAt(request->place.offset()));
-  if (header && header->compressed() && header->raw_bytes > kUnpackedHereMax) {
-    return UnpackElsewhere(request, *header, *buffer);
-  }
-  auto result = ReadFromMemory(request->id, request->place, *buffer);
-  if (!result) ++stats_.checksum_errors;
-  request->read_done(*request, std::move(result));
-  return {};
-}
-
-bool RecordStoreImpl::IsReadingEnough(uint32_t bytes) const {
-  return reads_inflight_ > 0 && inflight_read_bytes_ + bytes > options_.inflight_read_bytes_max;
-}
-
-/// The copy costs the owner a fraction of the unpacking, which is then an I/O thread's.
-Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, const RecordHeader& header,
-                                              const WriteBuffer& buffer) {
-  if (IsReadingEnough(request->place.bytes())) return Code::kBusy;
-  request->kind = io::Task::Kind::kCompute;
-  request->urgent = true;  // A reader waits; compression does not hurry.
-  request->offset = 0;
-  request->bytes = static_cast<uint32_t>(base::AlignUp(request->place.bytes(), alignment_));
-  request->work = &UnpackWork;
-  // Without the checksum, which a write task may be filling in.
-  request->unwritten.resize(header.record_bytes());
-  WriteRecord(header, buffer.PayloadAt(request->place.offset()), request->unwritten.data());
-  return SubmitRead(request);
-}
-
-Result<void> RecordStoreImpl::ReadFromFlash(ReadRequest* request) {
-  const Extent extent = ExtentOf(request->place, alignment_);
-  if (IsReadingEnough(extent.bytes)) return Code::kBusy;
-  request->kind = io::Task::Kind::kRead;
-  request->offset = extent.offset;
-  request->bytes = extent.bytes;
-  request->work = &ReadWork;
-  return SubmitRead(request);
-}
-
-Result<void> RecordStoreImpl::SubmitRead(ReadRequest* request) {
-  request->done = &OnRead;
-  request->store = this;
-  request->sequence = ContextOf(request->place).sequence;
-  request->buffer = {};
-  request->failed = true;  // Until the work has run and found nothing wrong.
-  request->failure = Code::kIo;
-  if (auto submitted = backend_->Submit(request); !submitted) return submitted;
-  table_.AddReader(table_.SegmentOf(request->place.offset()));
-  ++reads_inflight_;
-  inflight_read_bytes_ += request->bytes;
-  return {};
-}
-
-void RecordStoreImpl::KeepResult(ReadRequest& request, const Result<ReadBuffer>& result) {
-  request.failed = !result.ok();
-  if (result) {
-    request.buffer = *result;
-  } else {
-    request.failure = result.code();
-  }
-}
-
-void RecordStoreImpl::UnpackWork(io::Task& task, MutableBytes /*io_bytes*/) noexcept {
-  auto& request = static_cast<ReadRequest&>(task);
-  const Options& options = static_cast<const RecordStoreImpl*>(request.store)->options_;
-  KeepResult(request, UnpackUnwritten(request.id, request.place, request.unwritten,
-                                      request.unwritten.data() + kRecordHeaderBytes,
-                                      options.read_prefix_bytes));
-}
-
-void RecordStoreImpl::ReadWork(io::Task& task, MutableBytes io_bytes) noexcept {
-  auto& request = static_cast<ReadRequest&>(task);
-  // Options are constant while the store lives, so this is no access to shared state.
-  const Options& options = static_cast<const RecordStoreImpl*>(request.store)->options_;
-  const RecordExpectation expected = {
-      .id = request.id,
-      .place = request.place,
-      .context = {.hash_seed = options.hash_seed, .sequence = request.sequence}};
-  KeepResult(request, UnpackRecord(expected, io_bytes, request.offset, options.read_prefix_bytes));
-}
-
-void RecordStoreImpl::OnRead(io::Task& task) noexcept {
-  auto& request = static_cast<ReadRequest&>(task);
-  static_cast<RecordStoreImpl*>(request.store)->FinishRead(request);
-}
-
-void RecordStoreImpl::FinishRead(ReadRequest& request) {
-  --reads_inflight_;
-  inflight_read_bytes_ -= request.bytes;
-  table_.DropReader(table_.SegmentOf(request.place.offset()));
-  request.unwritten = {};
-  if (request.result == 0 && !request.failed) {
-    request.read_done(request, request.buffer);
-    return;
-  }
-  const Code code = request.result == -ETIMEDOUT ? Code::kTimeout
-                    : request.result != 0        ? Code::kIo
-                                                 : request.failure;
-  ++(code == Code::kCorrupt   ? stats_.checksum_errors
-     : code == Code::kTimeout ? stats_.read_timeouts
-                              : stats_.read_errors);
-  request.read_done(request, code);
 }
 
 }  // namespace flash::store

@@ -64,6 +64,8 @@ class RecordStoreImpl final : public RecordStore {
   /// A record that lies in a write buffer.
   [[nodiscard]] Result<ReadBuffer> ReadFromMemory(BlockId id, Place place,
                                                   const WriteBuffer& buffer) const;
+  /// True: the owner's own read found what is long to unpack, and an I/O thread does that now.
+  [[nodiscard]] bool UnpackFound(ReadRequest* request);
   void FinishRead(ReadRequest& request);
   /// Gives ready records their places until `deadline_us`.
   void PlaceStaged(uint64_t deadline_us);

@@ -459,38 +459,5 @@ TEST(RecordStore, DestructionWaitsForWhatIsInFlight) {
   EXPECT_EQ(bench.backend->inflight(), 0u);
 }
 
-TEST(RecordStore, LargeRecordsInAWriteBufferAreUnpackedByIoThreads) {
-  Bench bench({});
-  const Payload large(20'000, std::byte{'a'});  // Compresses well.
-  const Payload small(10'000, std::byte{'b'});
-  base::Random random(1);
-  Payload noise(20'000);
-  for (auto& byte : noise) byte = static_cast<std::byte>(random.Next());
-  ASSERT_TRUE(bench.PutSoon(1, large));
-  ASSERT_TRUE(bench.PutSoon(2, small));
-  ASSERT_TRUE(bench.PutSoon(3, noise));
-  for (int i = 0; i < 1000 && bench.owner.PutsOnTheWay() > 0; ++i) bench.Turn();
-  ASSERT_GT(bench.store->stats().buffered_records_bytes, 0u);
-
-  CheckedRead read(bench.owner, 1);
-  ASSERT_TRUE(bench.store->Read(&read));
-  EXPECT_FALSE(read.ended);
-  // The buffer may be written, and its memory used again, before a thread gets to it.
-  bench.store->Flush();
-  while (!read.ended) bench.Turn();
-  EXPECT_TRUE(read.right);
-
-  ASSERT_TRUE(bench.PutSoon(4, small));
-  ASSERT_TRUE(bench.PutSoon(5, noise));
-  for (int i = 0; i < 1000 && bench.owner.PutsOnTheWay() > 0; ++i) bench.Turn();
-  for (const BlockId id : {4, 5}) {
-    CheckedRead at_once(bench.owner, id);
-    ASSERT_TRUE(bench.store->Read(&at_once));
-    EXPECT_TRUE(at_once.right);
-  }
-  ASSERT_TRUE(bench.Settle());
-  bench.CheckAccounts();
-}
-
 }  // namespace
 }  // namespace flash::store

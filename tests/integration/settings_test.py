@@ -49,8 +49,9 @@ class TestTable:
     def test_every_setting_exists_with_its_default(self, server):
         shown = server(module_args=()).client.config_get("flash.*")
         table = documented()
-        assert set(shown) == set(table) and len(table) == 26
-        given = {"flash.path", "flash.capacity-bytes", "flash.io-threads", "flash.wal"}
+        assert set(shown) == set(table) and len(table) == 27
+        given = {"flash.path", "flash.capacity-bytes", "flash.io-threads", "flash.wal",
+                 "flash.main-thread-reads"}
         for name in set(table) - given:
             default = table[name][0]
             assert shown[name] == ("" if default == "(empty)" else in_bytes(default)), name
@@ -59,6 +60,12 @@ class TestTable:
         usable = min(len(os.sched_getaffinity(0)), 8)
         shown = int(get(server(), "flash.io-threads"))
         assert 1 <= shown <= usable
+
+    def test_the_main_thread_reads_itself_where_cpus_are_few(self, server):
+        few = len(os.sched_getaffinity(0)) <= 2
+        shown = int(get(server(), "flash.main-thread-reads"))
+        assert shown == 64 if few else shown in (1, 64)  # A quota may leave less than the mask.
+        assert get(server({"flash.main-thread-reads": 7}), "flash.main-thread-reads") == "7"
 
     def test_so_many_threads_as_asked_for(self, server):
         def threads(count):
