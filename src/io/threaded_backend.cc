@@ -110,11 +110,13 @@ ThreadedBackend::Lane* ThreadedBackend::LaneForBackground() {
   return lane->background < options_.background_max ? lane : nullptr;
 }
 
-/// Where threads have CPUs of their own: with others under way they are awake, and do more for the
-/// owner than they cost. Where reads come in bunches the first of each is alone only for a moment:
-/// the past tells.
+/// With others under way the threads are awake, and do more for the owner than they cost. Where
+/// they have CPUs of their own that is from the second read on; and where reads come in bunches the
+/// first of each is alone only for a moment: the past tells.
 bool ThreadedBackend::GoesToOwner(const Task& task) {
-  if (options_.owner_reads_max > 1) return owner_lane_ != nullptr && owner_lane_->Takes(task);
+  if (options_.owner_reads_max > 1) {
+    return reads_inflight_ == 0 && owner_lane_ != nullptr && owner_lane_->Takes(task);
+  }
   const bool lone = reads_inflight_ == 0 && owner_inflight() == 0;
   lone_reads_ = lone ? std::min(lone_reads_ + 1, kLoneReadsForOwner) : 0;
   return owner_lane_ != nullptr && lone_reads_ == kLoneReadsForOwner && owner_lane_->Takes(task);

@@ -28,8 +28,8 @@ class ThreadedBackend final : public Backend {
     uint32_t background_max = 128;      // Per thread, writes and computes.
     uint32_t spread_reads = 24;         // A thread gets this many before the next one is woken.
     uint32_t stop_ms_max = 2000;        // How long the destructor waits for devices.
-    // Small reads that the owner hands to the device itself at a time, if devices can: 1, only such
-    // as come alone; 0, none.
+    // Small reads that the owner hands to the device itself at a time while no thread has any, if
+    // devices can: 1, only such as come alone; 0, none.
     uint32_t owner_reads_max = 1;
     void (*before_sleep)() = nullptr;  // Tests: see IoThread::Options.
   };
