@@ -58,12 +58,12 @@ def paced(node, side, keys, rate, seconds, more):
     subprocess.run([BENCH, f"valkey://127.0.0.1:{node.port}", "--commands", side, "--keys",
                     str(keys), "--value-bytes", str(VALUE_BYTES), "--pattern", "uniform",
                     "--reads", "1", "--rate", str(rate), "--threads", "1", "--duration",
-                    f"{seconds}s", "--warm-up", "0s", "--quiet", "--prefix", f"{side}:", *more],
+                    f"{seconds}s", "--warm-up", "1s", "--quiet", "--prefix", f"{side}:", *more],
                    check=True, capture_output=True, text=True)
 
 
 def stretch_row(bench, keys):
-    """Cold reads by 50 clients, 30 MB/s demoted, overwritten and so compacted; one SET a turn."""
+    """Cold reads by 50 clients beside 30 MB/s that are demoted and overwritten."""
     clock = TurnClock(bench, {"flash.cache-size-bytes": "16mb", "flash.capacity-bytes": "600mb"})
     node = clock.node
     paced(node, "flash", keys, 20_000, 1, ("--keep",))
