@@ -50,11 +50,12 @@ bool OwnerLane::Takes(const Task& task) const {
 
 void OwnerLane::Add(Task* task) {
   ++inflight_;
+  added_ = true;
   runner_.Add(task);
 }
 
 void OwnerLane::Kick() {
-  if (inflight_ > finished_.count()) runner_.Step(0, finished_);
+  if (std::exchange(added_, false)) runner_.Step(0, finished_);
 }
 
 void OwnerLane::Look() {

@@ -29,7 +29,7 @@ class OwnerLane {
   /// Is there room for this task? A read that timed out keeps its place until the device answers.
   [[nodiscard]] bool Takes(const Task& task) const;
   void Add(Task* task);
-  /// Hands what was added to the device, in one call of it.
+  /// Hands what was added since the last Kick to the device, in one call of it.
   void Kick();
   /// Looks what the device has finished. Never blocks.
   void Look();
@@ -58,6 +58,7 @@ class OwnerLane {
   TaskRunner runner_;
   TaskList finished_;
   size_t inflight_ = 0;
+  bool added_ = false;  // Since the last Kick.
 };
 
 }  // namespace flash::io

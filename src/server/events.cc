@@ -195,6 +195,8 @@ void OnEventLoop(ValkeyModuleCtx* ctx, ValkeyModuleEvent /*event*/, uint64_t sub
   Turn(ctx, BlockPool::Deliver::kCallbacks);
   RunHooks(ctx);
   if (state.frame.last != nullptr) state.frame.last(ctx);
+  // Slices, callbacks and hooks began reads behind the pool's own turn; now the loop may sleep.
+  if (io::Backend* const backend = Engine::Get().backend(); backend != nullptr) backend->Kick();
 }
 
 /// Asked at load and after each CONFIG SET.

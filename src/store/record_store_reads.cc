@@ -64,7 +64,10 @@ Result<void> RecordStoreImpl::UnpackElsewhere(ReadRequest* request, const Record
   // Without the checksum, which a write task may be filling in.
   request->record.resize(header.record_bytes());
   WriteRecord(header, buffer.PayloadAt(request->place.offset()), request->record.data());
-  return SubmitRead(request);
+  Result<void> submitted = SubmitRead(request);
+  // Offered again it may be a read from flash, whose record, if it has one, is what that found.
+  if (!submitted) request->record = {};
+  return submitted;
 }
 
 Result<void> RecordStoreImpl::ReadFromFlash(ReadRequest* request) {

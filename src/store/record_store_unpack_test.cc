@@ -3,6 +3,8 @@
 // Thread: one.
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "store/record_store.h"
 #include "store/store_test_support.h"
 
@@ -61,6 +63,29 @@ TEST(RecordStore, WhatTheOwnersOwnReadFindsLargeIsUnpackedByIoThreads) {
   // InlineBackend reads on the owner's thread.
   EXPECT_EQ(kind_at_the_end(1), io::Task::Kind::kCompute);
   EXPECT_EQ(kind_at_the_end(2), io::Task::Kind::kRead);
+  bench.CheckAccounts();
+}
+
+TEST(RecordStore, ARefusedUnpackingLeavesTheRequestAsItWas) {
+  Bench bench({});
+  const Payload large(20'000, std::byte{'a'});
+  ASSERT_TRUE(bench.PutSoon(1, large));
+  for (int i = 0; i < 1000 && bench.owner.PutsOnTheWay() > 0; ++i) bench.Turn();
+  std::vector<io::Task> others(10'000);
+  size_t taken = 0;
+  while (taken < others.size() && bench.backend->Submit(&others[taken])) ++taken;
+  ASSERT_LT(taken, others.size()) << "the queue of computes is bounded";
+  CheckedRead read(bench.owner, 1);
+  const Result<void> refused = bench.store->Read(&read);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.code(), Code::kBusy);
+  // Offered again, when the record is on flash, it must not pass for one that was found there.
+  EXPECT_TRUE(read.record.empty());
+  bench.store->Flush();
+  ASSERT_TRUE(bench.Settle());
+  ASSERT_TRUE(bench.store->Read(&read));
+  while (!read.ended) bench.Turn();
+  EXPECT_TRUE(read.right);
   bench.CheckAccounts();
 }
 
