@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+
+#include "base/leave_behind.h"
 
 namespace flash::store {
 namespace {
@@ -434,7 +437,7 @@ void Compactor::LeakInflight() {
   for (auto& piece : pieces_) {
     if (piece->state != Piece::State::kReading) continue;
     piece->done = nullptr;  // Read by the owner thread alone, when it reaps.
-    (void)piece.release();
+    base::LeaveBehind(std::move(piece));
   }
   inflight_ = 0;
 }

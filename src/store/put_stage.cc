@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "base/leave_behind.h"
 
 namespace flash::store {
 namespace {
@@ -40,7 +43,7 @@ void PutStage::LeakInflight() {
   for (auto& batch : batches_) {
     if (!batch->inflight) continue;
     batch->done = nullptr;  // Read by the owner thread alone, when it reaps.
-    (void)batch.release();
+    base::LeaveBehind(std::move(batch));
   }
   inflight_ = 0;
 }

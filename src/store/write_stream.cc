@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/leave_behind.h"
+
 namespace flash::store {
 namespace {
 
@@ -55,7 +57,7 @@ void WriteStream::LeakInflight() {
   for (auto& buffer : buffers_) {
     if (buffer->state != WriteBuffer::State::kWriting) continue;
     buffer->done = nullptr;  // Read by the owner thread alone, when it reaps.
-    (void)buffer.release();
+    base::LeaveBehind(std::move(buffer));
     memory_.Leak();
   }
 }
