@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#include "base/leave_behind.h"
+
 namespace flash::io {
 namespace {
 
@@ -77,8 +79,7 @@ void OwnerLane::Close(std::unique_ptr<OwnerLane> lane, const timespec& deadline)
     if (now.tv_sec > deadline.tv_sec ||
         (now.tv_sec == deadline.tv_sec && now.tv_nsec >= deadline.tv_nsec)) {
       // The device may still write into the buffers.
-      [[maybe_unused]] OwnerLane* left = lane.release();
-      return;
+      return base::LeaveBehind(std::move(lane));
     }
     TaskList none;
     lane->runner_.Step(kCloseWaitUs, none);

@@ -58,6 +58,12 @@ class OwnerLaneTest : public ::testing::TestWithParam<DeviceChoice> {
     ASSERT_TRUE(DriveUntil(*backend_, [&] { return write.dones == 1; }));
     unit_ = backend_->alignment();
   }
+  /// So many reads that do not meet.
+  std::vector<TracedRead> Apart(uint64_t count) {
+    std::vector<TracedRead> reads;
+    for (uint64_t i = 0; i < count; ++i) reads.emplace_back(i * 2 * unit_, unit_);
+    return reads;
+  }
   bool BecomesReadable() {
     pollfd entry{.fd = backend_->owner_event_fd(), .events = POLLIN, .revents = 0};
     return poll(&entry, 1, kVeryLongMs) == 1;
@@ -132,8 +138,7 @@ TEST_P(OwnerLaneTest, AsManyReadsAsAskedForAreTheOwnersOthersGoToTheThread) {
   Start({.threads = 1, .owner_reads_max = kOwners});
   if (IsSkipped()) return;
   for (int round = 0; round < 50; ++round) {
-    std::vector<TracedRead> reads;
-    for (uint64_t i = 0; i < kOwners + 2; ++i) reads.emplace_back(i * 2 * unit_, unit_);
+    std::vector<TracedRead> reads = Apart(kOwners + 2);
     for (TracedRead& read : reads) ASSERT_TRUE(backend_->Submit(&read));
     EXPECT_EQ(backend_->inflight(), kOwners + 2);
     ASSERT_TRUE(DriveAll());
@@ -150,8 +155,7 @@ TEST_P(OwnerLaneTest, WhatAReapLeavesShowsAtOneOfTheDescriptors) {
   Start({.threads = 1, .owner_reads_max = kOwners});
   if (IsSkipped()) return;
   for (int round = 0; round < 200; ++round) {
-    std::vector<TracedRead> reads;
-    for (uint64_t i = 0; i < kOwners; ++i) reads.emplace_back(i * 2 * unit_, unit_);
+    std::vector<TracedRead> reads = Apart(kOwners);
     for (TracedRead& read : reads) ASSERT_TRUE(backend_->Submit(&read));
     backend_->Kick();
     // As in an event loop: Reap only when a descriptor says so, and too little each time.

@@ -114,12 +114,10 @@ ThreadedBackend::Lane* ThreadedBackend::LaneForBackground() {
 /// they have CPUs of their own that is from the second read on; and where reads come in bunches the
 /// first of each is alone only for a moment: the past tells.
 bool ThreadedBackend::GoesToOwner(const Task& task) {
-  if (options_.owner_reads_max > 1) {
-    return reads_inflight_ == 0 && owner_lane_ != nullptr && owner_lane_->Takes(task);
-  }
   const bool lone = reads_inflight_ == 0 && owner_inflight() == 0;
   lone_reads_ = lone ? std::min(lone_reads_ + 1, kLoneReadsForOwner) : 0;
-  return owner_lane_ != nullptr && lone_reads_ == kLoneReadsForOwner && owner_lane_->Takes(task);
+  if (owner_lane_ == nullptr || reads_inflight_ > 0 || !owner_lane_->Takes(task)) return false;
+  return options_.owner_reads_max > 1 || lone_reads_ == kLoneReadsForOwner;
 }
 
 Result<void> ThreadedBackend::Submit(Task* task) {

@@ -1,4 +1,4 @@
-// record_store_reads.cc: reads of the record store: from write buffers, from flash, in a child.
+// record_store_reads.cc: reads of the record store, from write buffers and from flash.
 //
 // Thread: one owner; ReadWork and UnpackWork on an I/O thread, or on the owner's where it hands
 // reads to the device itself.
@@ -6,8 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/memory.h"
-#include "store/bulk_read.h"
 #include "store/record_reader.h"
 #include "store/record_store_impl.h"
 
@@ -162,43 +160,6 @@ void RecordStoreImpl::FinishRead(ReadRequest& request) {
      : code == Code::kTimeout ? stats_.read_timeouts
                               : stats_.read_errors);
   request.read_done(request, code);
-}
-
-Result<ReadBuffer> RecordStoreImpl::ReadInChild(BlockId id, Place place,
-                                                SnapshotSource& source) const {
-  if (const WriteBuffer* buffer = writer_.Find(place)) return ReadFromMemory(id, place, *buffer);
-  const Extent extent = ExtentOf(place, alignment_);
-  const MutableBytes into = child_scratch_.bytes().first(extent.bytes);
-  if (auto read = source.ReadAt(extent.offset, into); !read) {
-    if (read.code() == Code::kTimeout) {
-      std::exchange(child_scratch_, PageMemory(child_scratch_.size())).Leak();
-    }
-    return read.error();
-  }
-  return UnpackRecord({.id = id, .place = place, .context = ContextOf(place)}, into, extent.offset,
-                      options_.read_prefix_bytes);
-}
-
-void RecordStoreImpl::ReadManyInChild(std::span<const RecordRef> records, SnapshotSource& source,
-                                      const VisitRecord& visit) const {
-  std::vector<BulkItem> on_flash;
-  on_flash.reserve(records.size());
-  for (size_t i = 0; i < records.size(); ++i) {
-    const auto& [id, place] = records[i];
-    const WriteBuffer* buffer = writer_.Find(place);
-    if (buffer == nullptr) {
-      on_flash.push_back({.index = i, .expected = {id, place, ContextOf(place)}});
-      continue;
-    }
-    const auto read = ReadFromMemory(id, place, *buffer);
-    if (!read) {
-      visit(i, read.error());
-      continue;
-    }
-    visit(i, Bytes(read->memory + options_.read_prefix_bytes, read->payload_bytes));
-    base::Release(read->memory);
-  }
-  BulkRead({.alignment = alignment_, .source = &source}, &on_flash, visit);
 }
 
 }  // namespace flash::store
