@@ -127,6 +127,23 @@ uint64_t RandomOffset(base::Random& random, uint64_t bytes) {
   return random.Below(bytes / kReadBytes) * kReadBytes;
 }
 
+/// `submit(slot)` for each of `depth` slots, and again for each that ends, until the run is over.
+template <typename Submit>
+void KeepBusy(io::Device* device, Run* run, const std::vector<uint64_t>& submitted_us, size_t depth,
+              uint32_t bytes, const Submit& submit) {
+  for (uint64_t slot = 0; slot < depth; ++slot) submit(slot);
+  std::vector<io::Completion> done(64);
+  while (device->inflight() > 0) {
+    const size_t count = device->Reap(done, 1'000'000);
+    const bool over = run->over();
+    for (size_t i = 0; i < count; ++i) {
+      if (done[i].result != static_cast<int32_t>(bytes)) Die("a transfer failed");
+      run->Note(submitted_us[done[i].token]);
+      if (!over) submit(done[i].token);
+    }
+  }
+}
+
 /// `device` goes before the buffers that it may still read into.
 void BenchDevice(const Arguments& arguments, const char* name, std::unique_ptr<io::Device> opened,
                  size_t depth) {
@@ -148,17 +165,7 @@ void BenchDevice(const Arguments& arguments, const char* name, std::unique_ptr<i
       Die("full");
     }
   };
-  for (uint64_t slot = 0; slot < depth; ++slot) submit(slot);
-  std::vector<io::Completion> done(64);
-  while (device->inflight() > 0) {
-    const size_t count = device->Reap(done, 1'000'000);
-    const bool over = run.over();
-    for (size_t i = 0; i < count; ++i) {
-      if (done[i].result != static_cast<int32_t>(kReadBytes)) Die("a read failed");
-      run.Note(submitted_us[done[i].token]);
-      if (!over) submit(done[i].token);
-    }
-  }
+  KeepBusy(device.get(), &run, submitted_us, depth, kReadBytes, submit);
   run.Print(name, depth);
 }
 
@@ -182,17 +189,7 @@ void BenchLarge(const Arguments& arguments, const io::FlashFile& file, io::Op op
       Die("full");
     }
   };
-  for (uint64_t slot = 0; slot < kLargeDepth; ++slot) submit(slot);
-  std::vector<io::Completion> done(kLargeDepth);
-  while (device->inflight() > 0) {
-    const size_t count = device->Reap(done, 1'000'000);
-    const bool over = run.over();
-    for (size_t i = 0; i < count; ++i) {
-      if (done[i].result != static_cast<int32_t>(bytes)) Die("a transfer failed");
-      run.Note(submitted_us[done[i].token]);
-      if (!over) submit(done[i].token);
-    }
-  }
+  KeepBusy(device.get(), &run, submitted_us, kLargeDepth, bytes, submit);
   device.reset();
   base::UnmapPages(memory);
   const std::string name = std::string(op == io::Op::kRead ? "read " : "write ") +
