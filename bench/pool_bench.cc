@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "io/memory_device.h"
 #include "io/threaded_backend.h"
 
@@ -64,7 +64,7 @@ class Bench {
     blocks::BlockPool::Options options;
     options.cache_bytes = arguments.cache_mib * kMiB;
     options.store.capacity_bytes = kTierBytes;
-    auto opened = blocks::BlockPool::Open(options, backend_.get(), &kClock);
+    auto opened = blocks::TieredPool::Open(options, backend_.get(), &kClock);
     if (!opened) Die("the pool does not open");
     pool_ = std::move(*opened);
   }
@@ -154,7 +154,7 @@ class Bench {
   const Arguments arguments_;
   io::MemoryDeviceFactory factory_;
   std::unique_ptr<io::ThreadedBackend> backend_;
-  std::unique_ptr<blocks::BlockPool> pool_;
+  std::unique_ptr<blocks::TieredPool> pool_;
   base::Random random_{7};
   std::vector<BlockId> ids_;
   std::vector<blocks::Fetch> fetches_;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "io/inline_backend.h"
 #include "io/memory_device.h"
 
@@ -27,7 +27,7 @@ class BlockFlushTest : public testing::Test {
     BlockPool::Options options;
     options.cache_bytes = kMiB;
     options.store.capacity_bytes = kCapacityBytes;
-    auto opened = BlockPool::Open(options, backend_.get(), &clock_);
+    auto opened = TieredPool::Open(options, backend_.get(), &clock_);
     ASSERT_TRUE(opened);
     pool_ = std::move(*opened);
   }
@@ -52,7 +52,7 @@ class BlockFlushTest : public testing::Test {
 
   base::ManualClock clock_;
   std::unique_ptr<io::InlineBackend> backend_;
-  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<TieredPool> pool_;
 };
 
 TEST_F(BlockFlushTest, UnderALoadOfPutsItSendsOneBufferEarly) {

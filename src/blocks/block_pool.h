@@ -96,19 +96,10 @@ class BlockPool {
     std::array<uint64_t, 4> read_us{};  // Latency of block reads: p50, p90, p99, p99.9.
   };
 
-  /// Opens a store over `backend` (null without tiering) and a pool over it. Both outlive the pool.
-  [[nodiscard]] static Result<std::unique_ptr<BlockPool>> Open(const Options& options,
-                                                               io::Backend* backend,
-                                                               const base::Clock* clock);
-
-  /// The same with a store of the caller's making; `read_prefix_bytes` must be honoured. For tests.
+  /// Makes the store of a pool; `read_prefix_bytes` must be honoured.
   using StoreMaker = std::function<Result<std::unique_ptr<store::RecordStore>>(
       const store::RecordStore::Options&, store::RecordOwner*)>;
-  [[nodiscard]] static Result<std::unique_ptr<BlockPool>> OpenWith(const Options& options,
-                                                                   io::Backend* backend,
-                                                                   const base::Clock* clock,
-                                                                   const StoreMaker& maker);
-  /// The one that Open uses.
+  /// The one that TieredPool::Open uses.
   [[nodiscard]] static StoreMaker RealStore(io::Backend* backend, const base::Clock* clock);
   /// Waits for the reads in flight. Fetches that still exist may be released afterwards.
   virtual ~BlockPool() = default;

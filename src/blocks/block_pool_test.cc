@@ -4,8 +4,6 @@
 // Each test is one interleaving of docs/adr/0004, over a store whose puts and reads end when the
 // test says so. Fetches, pins and waits: block_fetch_test.cc; the budget: block_budget_test.cc.
 // Thread: main.
-#include "blocks/block_pool.h"
-
 #include <gtest/gtest.h>
 
 #include <array>
@@ -13,6 +11,7 @@
 #include <map>
 
 #include "blocks/hot_block.h"
+#include "blocks/tiered_pool.h"
 #include "tests/support/block_pool_fixture.h"
 
 namespace flash::blocks {
@@ -457,7 +456,7 @@ TEST_F(BlockPoolTest, WithoutTieringEverythingStaysHot) {
   BlockPool::Options options;
   options.cache_bytes = kMiB;
   options.tiering = false;
-  auto opened = BlockPool::Open(options, nullptr, &clock);
+  auto opened = TieredPool::Open(options, nullptr, &clock);
   ASSERT_TRUE(opened);
   pool = std::move(*opened);
   EXPECT_FALSE(pool->tiering());

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "io/threaded_backend.h"
 #include "tests/support/test_disk.h"
 
@@ -42,7 +42,7 @@ class BlockPoolThreadsTest : public ::testing::TestWithParam<testing::DiskKind> 
     options.cache_bytes = kCacheBytes;
     options.store.capacity_bytes = kCapacityBytes;
     options.store.segment_bytes = 128 * kKiB;
-    auto pool = BlockPool::Open(options, backend_.get(), &clock_);
+    auto pool = TieredPool::Open(options, backend_.get(), &clock_);
     ASSERT_TRUE(pool.ok());
     pool_ = std::move(pool).Take();
   }
@@ -73,7 +73,7 @@ class BlockPoolThreadsTest : public ::testing::TestWithParam<testing::DiskKind> 
   std::unique_ptr<testing::TestDisk> disk_;
   base::Random random_{1};
   std::unique_ptr<io::ThreadedBackend> backend_;
-  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<TieredPool> pool_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Disks, BlockPoolThreadsTest, ::testing::ValuesIn(testing::kAllDisks),

@@ -19,8 +19,8 @@ store::RecordStore::Options StoreOptions(store::RecordStore::Options options) {
 
 }  // namespace
 
-Result<std::unique_ptr<BlockPool>> BlockPool::Open(const Options& options, io::Backend* backend,
-                                                   const base::Clock* clock) {
+Result<std::unique_ptr<TieredPool>> TieredPool::Open(const Options& options, io::Backend* backend,
+                                                     const base::Clock* clock) {
   return OpenWith(options, backend, clock, RealStore(backend, clock));
 }
 
@@ -30,16 +30,17 @@ BlockPool::StoreMaker BlockPool::RealStore(io::Backend* backend, const base::Clo
   };
 }
 
-Result<std::unique_ptr<BlockPool>> BlockPool::OpenWith(const Options& options, io::Backend* backend,
-                                                       const base::Clock* clock,
-                                                       const StoreMaker& maker) {
+Result<std::unique_ptr<TieredPool>> TieredPool::OpenWith(const Options& options,
+                                                         io::Backend* backend,
+                                                         const base::Clock* clock,
+                                                         const StoreMaker& maker) {
   auto pool = std::make_unique<TieredPool>(options, clock);
   if (options.tiering) {
     if (const Result<void> opened = pool->OpenStore(backend, maker); !opened) {
       return opened.error();
     }
   }
-  return std::unique_ptr<BlockPool>(std::move(pool));
+  return pool;
 }
 
 TieredPool::TieredPool(const Options& options, const base::Clock* clock)

@@ -24,6 +24,15 @@ namespace flash::blocks {
 
 class TieredPool final : public BlockPool, private store::RecordOwner {
  public:
+  /// Opens a store over `backend` (null without tiering) and a pool over it. Both outlive the pool.
+  [[nodiscard]] static Result<std::unique_ptr<TieredPool>> Open(const Options& options,
+                                                                io::Backend* backend,
+                                                                const base::Clock* clock);
+  /// The same with a store of the caller's making. For tests.
+  [[nodiscard]] static Result<std::unique_ptr<TieredPool>> OpenWith(const Options& options,
+                                                                    io::Backend* backend,
+                                                                    const base::Clock* clock,
+                                                                    const StoreMaker& maker);
   TieredPool(const Options& options, const base::Clock* clock);
   ~TieredPool() override;
 

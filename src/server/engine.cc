@@ -66,10 +66,9 @@ Result<void> Engine::Open(const Settings& settings, bool with_tier) {
 
 Result<void> Engine::OpenParts(bool with_tier) {
   devices_ = std::make_unique<io::TierDevices>(nullptr);
-  auto pool = blocks::BlockPool::Open(PoolOptions(settings_), nullptr, &clock_);
+  auto pool = blocks::TieredPool::Open(PoolOptions(settings_), nullptr, &clock_);
   if (!pool) return pool.error();
-  // There is no other class.
-  pool_.reset(static_cast<blocks::TieredPool*>(std::move(pool).Take().release()));
+  pool_ = std::move(pool).Take();
   if (settings_.path == Settings().path) {
     vk::LogWarning("flash.path is not set: using " + settings_.path +
                    ", which is for trying out; choose a file on a local NVMe disk");

@@ -23,7 +23,7 @@ namespace flash::values {
 namespace {
 
 using base::AsBytes;
-using blocks::BlockPool;
+using blocks::TieredPool;
 using blocks::WaitCause;
 
 constexpr uint64_t kCapacityBytes = 32 * kMiB;
@@ -37,11 +37,11 @@ class CollectionPoolTest : public ::testing::TestWithParam<uint64_t> {
     io::InlineBackend::Options backend_options;
     backend_options.seed = GetParam();
     backend_ = std::make_unique<io::InlineBackend>(std::move(device), &clock_, backend_options);
-    BlockPool::Options options;
+    TieredPool::Options options;
     options.cache_bytes = kCacheBytes;
     options.store.capacity_bytes = kCapacityBytes;
     options.store.segment_bytes = 256 * kKiB;
-    auto pool = BlockPool::Open(options, backend_.get(), &clock_);
+    auto pool = TieredPool::Open(options, backend_.get(), &clock_);
     ASSERT_TRUE(pool.ok());
     pool_ = std::move(pool).Take();
     env_.store = pool_.get();
@@ -57,7 +57,7 @@ class CollectionPoolTest : public ::testing::TestWithParam<uint64_t> {
   }
 
   /// Lets the pool demote what it wants to, as between two commands.
-  void Turn() { pool_->Drive(BlockPool::Deliver::kCallbacks); }
+  void Turn() { pool_->Drive(TieredPool::Deliver::kCallbacks); }
 
   /// Carries a plan out; the blocks stay pinned until the next one.
   template <typename Plan>
@@ -94,7 +94,7 @@ class CollectionPoolTest : public ::testing::TestWithParam<uint64_t> {
 
   base::SystemClock clock_;
   std::unique_ptr<io::InlineBackend> backend_;
-  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<TieredPool> pool_;
   ValueCounters counters_;
   Env env_;
   base::Random random_{GetParam()};

@@ -1,9 +1,9 @@
 // leaf_store.h: the blocks that collections are made of: BlockPool as they see it, and the seam at
 // which a test puts another one in its place.
 //
-// With a BlockPool, which is always the module's own, every call on a hot block is the pool's
-// inline function behind one branch that is always predicted. Meaning, errors and lifetimes are
-// those of blocks/block_pool.h. Thread: main.
+// With the module's own pool every call on a hot block is the pool's inline function behind one
+// branch that is always predicted. Meaning, errors and lifetimes are those of blocks/block_pool.h.
+// Thread: main.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,6 @@ class LeafStore {
   LeafStore() = default;
   LeafStore(blocks::TieredPool* pool)  // NOLINT(google-explicit-constructor)
       : pool_(pool) {}
-  LeafStore(blocks::BlockPool* pool)  // NOLINT(google-explicit-constructor)
-      : pool_(static_cast<blocks::TieredPool*>(pool)) {}
 
   /// Any class with the pool's functions of these names.
   template <typename Pool>

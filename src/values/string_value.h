@@ -72,9 +72,7 @@ class StringValue {
 /// All strings over one pool: makes, reads, shares and ends them.
 class Strings {
  public:
-  /// The pool is always the module's own: a hot block is come to without a virtual call.
-  Strings(blocks::BlockPool* pool, ValueCounters* counters)
-      : pool_(static_cast<blocks::TieredPool*>(pool)), counters_(counters) {}
+  Strings(blocks::TieredPool* pool, ValueCounters* counters) : pool_(pool), counters_(counters) {}
 
   // --- Making and ending
   // --------------------------------------------------------------------------

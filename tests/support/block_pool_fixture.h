@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "blocks/block_pool.h"
+#include "blocks/tiered_pool.h"
 #include "tests/support/fake_record_store.h"
 
 namespace flash::testing {
@@ -21,7 +21,7 @@ class BlockPoolFixture : public ::testing::Test {
   using State = blocks::BlockState;
 
   void Open(blocks::BlockPool::Options options) {
-    auto opened = blocks::BlockPool::OpenWith(
+    auto opened = blocks::TieredPool::OpenWith(
         options, &backend, &clock,
         [&](const store::RecordStore::Options& store_options,
             store::RecordOwner* owner) -> Result<std::unique_ptr<store::RecordStore>> {
@@ -79,7 +79,7 @@ class BlockPoolFixture : public ::testing::Test {
   base::ManualClock clock;
   IdleBackend backend{&clock};
   FakeRecordStore* store = nullptr;  // The pool's.
-  std::unique_ptr<blocks::BlockPool> pool;
+  std::unique_ptr<blocks::TieredPool> pool;
 };
 
 }  // namespace flash::testing
