@@ -270,6 +270,32 @@ def test_a_read_that_hangs_is_given_up(server, disk):
     assert node.info("flash")["flash_read_timeouts"] >= 1
 
 
+@pytest.mark.parametrize("owner_reads", (1, 32))
+def test_many_reads_that_hang_hold_up_nobody_else(server, disk, owner_reads):
+    """More at a time than the main thread hands to the device itself."""
+    place = disk(128)
+    node = server({"flash.path": place.path / "flash.tier", "flash.capacity-bytes": "64mb",
+                   "flash.io-timeout-ms": "300", "flash.main-thread-reads": owner_reads})
+    put(node, range(80))
+    demote(node, range(80))
+    throttle = disks.Throttle(node.pid, place.device_number())
+    try:
+        throttle.reads_per_second(1)
+        links = [Connection(node.port) for _ in range(80)]
+        for number, link in enumerate(links):
+            link.send(["FLASH.GET", name_of(number)])
+        put(node, range(100, 120))
+        for link in links:
+            reply = link.read()
+            assert (reply.value.startswith(b"FLASHIO") if reply.is_error
+                    else values.parse(reply.value))
+            link.close()
+    finally:
+        throttle.close()
+    wait_until(lambda: reads_all(node, 80), 30, "the disk to answer again")
+    assert node.info("flash")["flash_read_timeouts"] > owner_reads
+
+
 def test_a_rewrite_whose_reads_hang_fails(server, disk):
     """The child has many reads under way when the device stops answering."""
     place = disk(128)
