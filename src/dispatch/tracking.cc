@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/flat_map.h"
+#include "dispatch/filter_rule.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "vk/string.h"
@@ -16,10 +17,6 @@ namespace flash::dispatch {
 namespace {
 
 constexpr uint64_t kWindowUs = 1'000'000;
-constexpr uint64_t kReadsMin = 256;  // In a window, for a filter to be worth anything.
-/// An answer saved pays for so many commands that pass the filter.
-constexpr uint64_t kCommandsPerRead = 32;
-constexpr uint32_t kWindowsWithout = 60;  // After a filter that did not pay.
 constexpr size_t kKnownMax = 65536;
 
 struct State {
@@ -28,7 +25,7 @@ struct State {
   uint64_t window_began_us = 0;
   uint64_t reads = 0;     // Cold reads asked about, in this window.
   uint64_t commands = 0;  // Through the filter, in this window.
-  uint32_t windows_without = 0;
+  FilterRule rule;
 };
 
 State& TheState() {
@@ -92,16 +89,8 @@ void Tracking::Turn() {
     return;
   const uint64_t now_us = server::Engine::Get().clock().NowUs();
   if (now_us - state.window_began_us < kWindowUs) return;
-  const bool many = state.reads >= kReadsMin;
-  if (state.filter != nullptr) {
-    const bool pays = state.reads * kCommandsPerRead >= state.commands;
-    if (!many || !pays) StopFilter(&state);
-    if (!pays) state.windows_without = kWindowsWithout;
-  } else if (state.windows_without > 0) {
-    --state.windows_without;
-  } else if (many) {
-    StartFilter(&state);
-  }
+  const bool wanted = state.rule.Next(state.reads, state.commands);
+  if (wanted != (state.filter != nullptr)) wanted ? StartFilter(&state) : StopFilter(&state);
   state.window_began_us = now_us;
   state.reads = state.commands = 0;
 }
