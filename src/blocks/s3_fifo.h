@@ -72,6 +72,7 @@ class S3Fifo {
   [[nodiscard]] List& ListOf(Queue queue) { return queue == Queue::kSmall ? small_ : main_; }
   void PushHead(BlockId id, Queue queue);
   void MoveToMain(BlockId id, uint32_t uses);
+  void PrefetchBefore(BlockId id) const;
 
   const BlockTable* table_;
   List small_;
