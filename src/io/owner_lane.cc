@@ -52,12 +52,12 @@ bool OwnerLane::Takes(const Task& task) const {
 
 void OwnerLane::Add(Task* task) {
   ++inflight_;
-  added_ = true;
   runner_.Add(task);
+  if (++added_ == kHandOver) Kick();
 }
 
 void OwnerLane::Kick() {
-  if (std::exchange(added_, false)) runner_.Step(0, finished_);
+  if (std::exchange(added_, 0) > 0) runner_.Step(0, finished_);
 }
 
 void OwnerLane::Look() {

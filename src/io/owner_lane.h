@@ -2,7 +2,8 @@
 //
 // A lone read gains nothing from an I/O thread, and two wake-ups of sleeping threads cost as much
 // as the device; where threads share few CPUs the same holds for many. What was added is handed
-// over by Kick, once per turn of the owner; that reads have ended shows at an eventfd that the
+// over by Kick, once per turn of the owner, and in a long turn by the eighth read already: the
+// device works while the owner does. That reads have ended shows at an eventfd that the
 // kernel writes. Verifying and unpacking are the owner's then, so reads are small, and few. Knows
 // neither I/O threads nor records. Thread: the owner. Decision: docs/adr/0003, 0026.
 #pragma once
@@ -17,6 +18,9 @@ namespace flash::io {
 
 class OwnerLane {
  public:
+  /// Fewer reads at a time cost more calls and doorbells than the device's head start gives.
+  static constexpr uint32_t kHandOver = 8;
+
   /// For up to `reads_max` reads at a time, at least 1. Null: the device cannot be made or cannot
   /// tell of completions by an eventfd; all reads go to the threads then.
   [[nodiscard]] static std::unique_ptr<OwnerLane> Make(DeviceFactory* factory,
@@ -28,6 +32,7 @@ class OwnerLane {
 
   /// Is there room for this task? A read that timed out keeps its place until the device answers.
   [[nodiscard]] bool Takes(const Task& task) const;
+  /// Hands over what was added, too, once it is kHandOver reads.
   void Add(Task* task);
   /// Hands what was added since the last Kick to the device, in one call of it.
   void Kick();
@@ -58,7 +63,7 @@ class OwnerLane {
   TaskRunner runner_;
   TaskList finished_;
   size_t inflight_ = 0;
-  bool added_ = false;  // Since the last Kick.
+  uint32_t added_ = 0;  // Since the last Kick.
 };
 
 }  // namespace flash::io

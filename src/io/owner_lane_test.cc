@@ -22,6 +22,7 @@ namespace {
 
 constexpr uint64_t kCapacityBytes = 4 * kMiB;
 constexpr int kVeryLongMs = 20'000;
+constexpr size_t kManyTasks = 1000;
 
 /// A read that remembers the thread of its work.
 struct TracedRead : TestTask {
@@ -148,6 +149,22 @@ TEST_P(OwnerLaneTest, AsManyReadsAsAskedForAreTheOwnersOthersGoToTheThread) {
       EXPECT_TRUE(IsPattern(reads[i].offset, reads[i].seen));
     }
   }
+}
+
+TEST_P(OwnerLaneTest, InALongTurnTheDeviceBeginsBeforeItsEnd) {
+  Start({.threads = 1, .owner_reads_max = 2 * OwnerLane::kHandOver});
+  if (IsSkipped()) return;
+  std::vector<TracedRead> reads = Apart(OwnerLane::kHandOver + 1);
+  for (TracedRead& read : reads) ASSERT_TRUE(backend_->Submit(&read));
+  // Without a Kick.
+  EXPECT_TRUE(BecomesReadable());
+  while (reads[OwnerLane::kHandOver - 1].dones == 0) {
+    ASSERT_TRUE(BecomesReadable());
+    DrainEventFd(backend_->owner_event_fd());
+    backend_->Reap(kManyTasks);
+  }
+  ASSERT_TRUE(DriveAll());
+  EXPECT_EQ(reads.back().dones, 1);
 }
 
 TEST_P(OwnerLaneTest, WhatAReapLeavesShowsAtOneOfTheDescriptors) {

@@ -14,7 +14,7 @@ namespace flash::server {
 namespace {
 
 constexpr uint32_t kThreadsMax = 8;
-constexpr uint32_t kMainThreadReads = 32;
+constexpr uint32_t kMainThreadReads = 24;
 
 /// The number at the start of `text`, which is advanced past it and the blank; 0 if there is none.
 uint64_t TakeNumber(std::string_view& text) {

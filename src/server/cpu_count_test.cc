@@ -61,8 +61,8 @@ TEST(AutomaticIoThreads, StaysInItsBounds) {
 }
 
 TEST(AutomaticMainThreadReads, AllOfThemWhereThreadsWouldShareTheCpus) {
-  EXPECT_EQ(AutomaticMainThreadReads(1), 32u);
-  EXPECT_EQ(AutomaticMainThreadReads(2), 32u);
+  EXPECT_EQ(AutomaticMainThreadReads(1), 24u);
+  EXPECT_EQ(AutomaticMainThreadReads(2), 24u);
   EXPECT_EQ(AutomaticMainThreadReads(3), 1u);
 }
 

@@ -130,7 +130,7 @@ const std::array<SettingSpec, 27> kTable = {
     Number<&Settings::main_thread_reads>(
         "main-thread-reads", 0, 64,
         "Reads of up to 16 KiB that the main thread itself hands to the drive at a time, past the "
-        "I/O threads. 1: only one that is alone. 0: 32 where the process may use one or two CPUs, "
+        "I/O threads. 1: only one that is alone. 0: 24 where the process may use one or two CPUs, "
         "else 1; CONFIG GET shows the number in force.")
         .SetBy(SetMainThreadReads),
     Choice<&Settings::io_backend>(
