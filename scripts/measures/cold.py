@@ -1,4 +1,4 @@
-"""Cold FLASH.GET of 1 KiB, all keys alike, beside hot native GETs of the same size and fio on the
+"""Cold FLASH.GET of 1 KiB, all keys alike, beside native GETs of as many and fio on the
 same file."""
 
 import os
@@ -8,14 +8,13 @@ from measures.tools import (MIB, Row, all_demoted, benchmark, fill, fio_reads, f
                             median, verdict, wait_for)
 
 VALUE_BYTES = 1024
-NATIVE_KEYS = 10_000
 MAIN_US, IO_US, LONE_US = 5, 5, 20  # Beyond what a native GET takes, and fio.
 
 
 def measure(bench):
     keys = bench.scaled(400_000, 40_000)
     node = cold_server(bench, keys)
-    fill(node, (["SET", b"native:%012d" % n, os.urandom(VALUE_BYTES)] for n in range(NATIVE_KEYS)))
+    fill(node, (["SET", b"native:%012d" % n, os.urandom(VALUE_BYTES)] for n in range(keys)))
     tier = node.dir / "flash.tier"
     span = flash_info(node)["storage_used_bytes"] // 4096 * 4096
     seconds = bench.scaled(4, 1)
@@ -25,7 +24,7 @@ def measure(bench):
                               (1, bench.scaled(20_000, 2_000))):
         runs |= {("fio", clients): lambda n=clients: (fio_reads(tier, span, n, seconds),),
                  ("cold", clients): reads(node, "FLASH.GET", "cold", keys, requests, clients),
-                 ("native", clients): reads(node, "GET", "native", NATIVE_KEYS, requests, clients)}
+                 ("native", clients): reads(node, "GET", "native", keys, requests, clients)}
     results = interleaved(bench.scaled(5, 1), runs)
     after = flash_info(node)
     hits, misses = (after[name] - before[name] for name in ("cache_hits", "cache_misses"))

@@ -19,10 +19,11 @@ KEYS = 16_000  # A quarter of the tier; then they are overwritten.
 
 
 class Writer(threading.Thread):
-    """FLASH.SETs at a steady pace until stop(); `megabytes` is what it has written."""
+    """Sets at a steady pace until stop(); `megabytes` is what it has written."""
 
-    def __init__(self, node):
+    def __init__(self, node, command="FLASH.SET"):
         super().__init__()
+        self._command, self._prefix = command, b"new:" + command.encode()
         self.megabytes = 0.0
         self._link = Connection(node.port)
         self._end = threading.Event()
@@ -34,18 +35,22 @@ class Writer(threading.Thread):
             batch = []
             for _ in range(8):
                 start = number * 4099 % (len(noise) - WRITTEN_BYTES)
-                batch.append(["FLASH.SET", b"new:%d" % (number % KEYS),
+                batch.append([self._command, self._prefix + b"%d" % (number % KEYS),
                               noise[start:start + WRITTEN_BYTES]])
                 number += 1
             pipeline(self._link, batch)
             self.megabytes += 8 * WRITTEN_BYTES / 1e6
 
+    def pace(self):
+        """Megabytes a second so far."""
+        return self.megabytes / self._seconds()
+
     def stop(self):
-        """Megabytes a second, over its whole life."""
+        """The pace over its whole life."""
         self._end.set()
         self.join()
         self._link.close()
-        return self.megabytes / self._seconds()
+        return self.pace()
 
     def _seconds(self):
         return time.monotonic() - self._began
