@@ -1,4 +1,6 @@
 // filter_rule_test.cc: when a filter comes, goes, and comes back.
+//
+// Feeds windows of counted commands, as the server's clock would; needs no server. One thread.
 #include "dispatch/filter_rule.h"
 
 #include <gtest/gtest.h>
