@@ -8,24 +8,20 @@
 #include <string_view>
 
 #include "base/flat_map.h"
-#include "dispatch/filter_rule.h"
-#include "server/engine.h"
-#include "server/events.h"
+#include "server/paying_filter.h"
 #include "vk/string.h"
 
 namespace flash::dispatch {
 namespace {
 
-constexpr uint64_t kWindowUs = 1'000'000;
 constexpr size_t kKnownMax = 65536;
 
+void OnCommand(ValkeyModuleCommandFilterCtx* command) noexcept;
+
 struct State {
-  ValkeyModuleCommandFilter* filter = nullptr;
+  /// Saves asking about the client of a cold read.
+  server::PayingFilter filter{OnCommand, {.saved_min = 256, .commands_per_saved = 32}};
   base::FlatMap<bool> off;  // Clients known to have it off, by number; empty without the filter.
-  uint64_t window_began_us = 0;
-  uint64_t reads = 0;     // Cold reads asked about, in this window.
-  uint64_t commands = 0;  // Through the filter, in this window.
-  FilterRule rule;
 };
 
 State& TheState() {
@@ -51,30 +47,19 @@ bool MayBeTracking(ValkeyModuleCommandFilterCtx* command) {
 
 void OnCommand(ValkeyModuleCommandFilterCtx* command) noexcept {
   State& state = TheState();
-  ++state.commands;
+  state.filter.CountCommand();
   if (MayBeTracking(command)) [[unlikely]] {
     state.off.Erase(ValkeyModule_CommandFilterGetClientId(command));
   }
-}
-
-void StartFilter(State* state) {
-  state->filter = ValkeyModule_RegisterCommandFilter(server::DetachedContext(), OnCommand,
-                                                     VALKEYMODULE_CMDFILTER_NOSELF);
-}
-
-void StopFilter(State* state) {
-  ValkeyModule_UnregisterCommandFilter(server::DetachedContext(), state->filter);
-  state->filter = nullptr;
-  state->off = {};
 }
 
 }  // namespace
 
 bool Tracking::IsOn(ValkeyModuleCtx* ctx) {
   State& state = TheState();
-  ++state.reads;
+  state.filter.CountSaved();
   const uint64_t client = ValkeyModule_GetClientId(ctx);
-  if (state.filter == nullptr) return AskServer(client);
+  if (!state.filter.installed()) return AskServer(client);
   if (state.off.Find(client) != nullptr) [[likely]]
     return false;
   if (AskServer(client)) return true;
@@ -85,14 +70,7 @@ bool Tracking::IsOn(ValkeyModuleCtx* ctx) {
 
 void Tracking::Turn() {
   State& state = TheState();
-  if (state.reads == 0 && state.filter == nullptr) [[likely]]
-    return;
-  const uint64_t now_us = server::Engine::Get().clock().NowUs();
-  if (now_us - state.window_began_us < kWindowUs) return;
-  const bool wanted = state.rule.Next(state.reads, state.commands);
-  if (wanted != (state.filter != nullptr)) wanted ? StartFilter(&state) : StopFilter(&state);
-  state.window_began_us = now_us;
-  state.reads = state.commands = 0;
+  if (state.filter.Turn()) state.off = {};
 }
 
 }  // namespace flash::dispatch
