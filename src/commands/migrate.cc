@@ -17,6 +17,7 @@
 #include "dispatch/errors.h"
 #include "dispatch/waiting_clients.h"
 #include "server/engine.h"
+#include "types/migrate_words.h"
 
 namespace flash::commands {
 namespace {
@@ -32,10 +33,10 @@ using server::Engine;
 /// Of FLASH.MIGRATE.
 constexpr int kHost = 1;
 constexpr int kPort = 2;
-constexpr int kKey = 3;
+constexpr int kKey = types::kMigrateKey;
 constexpr int kDb = 4;
 constexpr int kTimeout = 5;
-constexpr int kOptions = 6;
+constexpr int kOptions = types::kMigrateOptions;
 /// As of the server's MIGRATE, where none or 0 is given.
 constexpr uint64_t kTimeoutMs = 1000;
 constexpr int kPortMax = 65535;
@@ -50,21 +51,10 @@ std::optional<long long> NumberOf(const ValkeyModuleString* string) {
   return number;
 }
 
-/// Index of the first argument behind KEYS; 0: there is none.
-int FirstOfKeys(ValkeyModuleString* const* argv, int argc) {
-  if (argc <= kKey || !vk::TextOf(argv[kKey]).empty()) return 0;
-  for (int i = kOptions; i < argc; ++i) {
-    if (Is(argv[i], "KEYS")) return i + 1;
-    if (Is(argv[i], "AUTH")) ++i;
-    if (Is(argv[i], "AUTH2")) i += 2;
-  }
-  return 0;
-}
-
 void ReportMigrateKeys(ValkeyModuleCtx* ctx, ValkeyModuleString* const* argv, int argc) {
   constexpr int kMoved =
       VALKEYMODULE_CMD_KEY_RW | VALKEYMODULE_CMD_KEY_ACCESS | VALKEYMODULE_CMD_KEY_DELETE;
-  const int first = FirstOfKeys(argv, argc);
+  const int first = types::FirstOfMigrateKeys(argc, [argv](int i) { return vk::TextOf(argv[i]); });
   if (first == 0) {
     if (argc > kKey) ValkeyModule_KeyAtPosWithFlags(ctx, kKey, kMoved);
     return;
