@@ -15,6 +15,7 @@
 #include "dispatch/waiting_clients.h"
 #include "server/events.h"
 #include "server/freeing.h"
+#include "types/dump_ahead.h"
 #include "vk/ok_reply.h"
 
 namespace flash::dispatch {
@@ -64,6 +65,7 @@ void OnTurn(ValkeyModuleCtx* ctx) {
   Parked::ReleaseHeld();
   KeyWaiter::ReleaseHeld();
   Tracking::Turn();
+  types::DumpAhead::Turn();
 }
 
 }  // namespace

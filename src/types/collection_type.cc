@@ -6,6 +6,7 @@
 #include "base/format_ahead.h"
 #include "base/varint.h"
 #include "server/engine.h"
+#include "types/dump_ahead.h"
 #include "types/loading.h"
 #include "types/value_table.h"
 #include "vk/string.h"
@@ -95,12 +96,14 @@ void* LoadCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, int enc
 }
 
 void SaveCollection(const CollectionTypeSpec& spec, ValkeyModuleIO* io, uint64_t word) {
-  if (const BlockId id = OnlyBlockOf(word); id != kNoBlock && SaveReference(io, id)) return;
+  const BlockId id = OnlyBlockOf(word);
+  if (id != kNoBlock && SaveReference(io, id)) return;
   const uint64_t count = Collection(server::TheEnv(), spec.kind, &word).size();
   if (IsDump()) {
     std::vector<BlockId> ids;
     AppendBlocksOf(spec.kind, word, &ids);
     SaveHints(io, ids);
+    DumpAhead::Prepare(id);
   }
   // The count goes out only when the first leaf is at hand, so that the mark can stand in its
   // place.

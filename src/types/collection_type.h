@@ -110,6 +110,7 @@ Result<ValkeyModuleType*> RegisterCollectionType(ValkeyModuleCtx* ctx) {
     return internal::ResidenceOf(kSpec.kind, server::WordOf(value));
   };
   type.only_block = [](void* value) { return internal::OnlyBlockOf(server::WordOf(value)); };
+  type.only_block_bytes = [](void*) -> uint64_t { return server::TheEnv().leaf_bytes_max; };
   type.pack = [](Bytes block, std::vector<std::byte>* to) { internal::PackLeaf(kSpec, block, to); };
   type.unpack = [](ValkeyModuleIO* io, Bytes packed) {
     return server::PointerOf(internal::UnpackLeaf(kSpec, io, packed));

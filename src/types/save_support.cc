@@ -121,6 +121,11 @@ BlockAtHand::BlockAtHand(BlockId id, Bytes bytes) {
 }
 BlockAtHand::~BlockAtHand() { state.at_hand = kNoBlock; }
 
+CopiesAtHand& TheCopiesAtHand() {
+  static CopiesAtHand copies;
+  return copies;
+}
+
 Result<void> CopyForSave(BlockId id, std::vector<std::byte>* into) {
   if (id == state.at_hand && id != kNoBlock) {
     into->assign(state.at_hand_bytes.begin(), state.at_hand_bytes.end());
@@ -129,6 +134,7 @@ Result<void> CopyForSave(BlockId id, std::vector<std::byte>* into) {
   blocks::BlockPool& pool = server::Engine::Get().pool();
   if (InForkedChild()) return pool.CopyInChild(id, *SaveSource::Get(true), into);
   if (state.failure) return *state.failure;
+  if (TheCopiesAtHand().Take(id, into)) return {};
   return pool.CopyNow(id, CauseOfWait(), into);
 }
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "blocks/block_pool.h"
 #include "store/place.h"
+#include "types/copies_at_hand.h"
 #include "vk/api.h"
 
 namespace flash::types {
@@ -38,6 +39,9 @@ class BlockAtHand {
   BlockAtHand& operator=(const BlockAtHand&) = delete;
   ~BlockAtHand();
 };
+
+/// Of the server itself: CopyForSave takes what is there from here.
+[[nodiscard]] CopiesAtHand& TheCopiesAtHand();
 
 /// Whether this process can read many blocks together; else use CopyForSave. Fork-safe.
 [[nodiscard]] bool CanVisitForSave();

@@ -14,6 +14,7 @@
 #include "server/freeing.h"
 #include "server/value_env.h"
 #include "types/collection_io.h"
+#include "types/dump_ahead.h"
 #include "types/last_copy.h"
 #include "types/limbo.h"
 #include "types/loading.h"
@@ -252,11 +253,13 @@ void SaveBuffer(ValkeyModuleIO* io, Bytes bytes) {
 
 void RdbSave(ValkeyModuleIO* io, void* pointer) noexcept {
   const StringValue value = StringValue::FromPointer(pointer);
-  if (const BlockId id = OnlyBlockOf(pointer); id != kNoBlock && SaveReference(io, id)) return;
+  const BlockId id = OnlyBlockOf(pointer);
+  if (id != kNoBlock && SaveReference(io, id)) return;
   if (IsDump()) {
     std::vector<BlockId> ids;
     AppendBlocks(pointer, &ids);
     SaveHints(io, ids);
+    DumpAhead::Prepare(id);
   }
   // The length goes out only when the first block is at hand, so that the mark can stand in its
   // place.
@@ -401,6 +404,9 @@ Result<void> RegisterStringType(ValkeyModuleCtx* ctx) {
                      .residence = ResidenceOf,
                      .packed = values::PackedKind::kString,
                      .only_block = OnlyBlockOf,
+                     .only_block_bytes = [](void* value) -> uint64_t {
+                       return StringValue::FromPointer(value).bytes();
+                     },
                      .pack = Pack,
                      .unpack = Unpack,
                      .free_now = FreeNow,

@@ -42,6 +42,8 @@ struct FlashType {
   values::PackedKind packed{};
   /// The one block of which a value consists, kNoBlock for all others.
   BlockId (*only_block)(void* value) = nullptr;
+  /// About how many bytes that one has at most; of such a value alone.
+  uint64_t (*only_block_bytes)(void* value) = nullptr;
   /// Appends such a value, given the bytes of its block, in a form that any process can load.
   void (*pack)(Bytes block, std::vector<std::byte>* to) = nullptr;
   /// Makes a value of that form, cold if that is possible. Null, after logging why not.
