@@ -47,8 +47,21 @@ Converted Convert(std::string_view text) {
   return result;
 }
 
+/// A whole number of so few digits that a double holds each exactly.
+std::optional<double> ConvertWhole(std::string_view text) {
+  constexpr size_t kDigitsMax = 15;
+  if (text.empty() || text.size() > kDigitsMax) return std::nullopt;
+  int64_t value = 0;
+  for (const char c : text) {
+    if (!IsDigit(c)) return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  return static_cast<double>(value);
+}
+
 /// Plain decimals, which is nearly all there is, without a copy.
 std::optional<double> ConvertPlain(std::string_view text) {
+  if (const std::optional<double> whole = ConvertWhole(text)) return whole;
   if (text.empty() || !(IsDigit(text[0]) || text[0] == '-')) return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

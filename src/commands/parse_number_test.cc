@@ -39,6 +39,10 @@ TEST(ParseDouble, TakesWhatTheServerTakes) {
   EXPECT_EQ(ParseDouble("inf"), kInf);
   EXPECT_EQ(ParseDouble("+inf"), kInf);
   EXPECT_EQ(ParseDouble("-Infinity"), -kInf);
+  EXPECT_EQ(ParseDouble("007"), 7.0);
+  EXPECT_EQ(ParseDouble("999999999999999"), 999999999999999.0);
+  EXPECT_EQ(ParseDouble("9007199254740993"), 9007199254740992.0);
+  EXPECT_TRUE(std::signbit(ParseDouble("-0").value_or(1)));
   for (const char* text : {"", " 1", "1 ", "nan", "-nan", "nan(1)", "1e400", "-1e400", "1e-400",
                            "0x1p-1080", "5e", "1,5", "1_0", "--1", "infx"}) {
     EXPECT_EQ(ParseDouble(text), std::nullopt) << text;
