@@ -44,20 +44,6 @@ bool HasWhole(const Env& env, const Element& element, Missing* missing) {
 
 }  // namespace
 
-HashEntry ParseHashEntry(const EntryView& entry) {
-  const bool value_large = (entry.flags & kValueLarge) != 0;
-  if ((entry.flags & kKeyLarge) != 0) {
-    return {{entry.bytes.first(kLargeRefBytes), true},
-            {entry.bytes.subspan(kLargeRefBytes), value_large}};
-  }
-  const std::byte* at = entry.bytes.data();
-  const auto low = static_cast<uint32_t>(at[0]);
-  const uint32_t head = low < 0x80 ? 1 : 2;
-  const uint32_t length = low < 0x80 ? low : (low & 0x7fU) | static_cast<uint32_t>(at[1]) << 7;
-  return {{{at + head, length}, false},
-          {{at + head + length, entry.bytes.size() - head - length}, value_large}};
-}
-
 ScoreDraft::ScoreDraft(double score) : size_(sizeof(double)) {
   constexpr double kMin = std::numeric_limits<int32_t>::min();
   constexpr double kMax = std::numeric_limits<int32_t>::max();
@@ -168,11 +154,6 @@ void ShareEntry(const Env& env, LeafKind kind, const EntryView& entry) {
   std::vector<uint64_t> words;
   AppendLargeWords(kind, entry, &words);
   for (const uint64_t word : words) ShareLarge(env.store, word);
-}
-
-ElementDraft::ElementDraft(const Env& env, Bytes bytes, Family* family) : bytes_(bytes) {
-  if (bytes.size() <= env.inline_bytes_max) return;
-  Refer(env, StoreLarge(env.store, bytes, family));
 }
 
 Result<ElementDraft> ElementDraft::Place(const Env& env, Bytes bytes, Family* family,

@@ -36,7 +36,19 @@ struct HashEntry {
   Element field;
   Element value;
 };
-[[nodiscard]] HashEntry ParseHashEntry(const EntryView& entry);
+[[nodiscard]] inline HashEntry ParseHashEntry(const EntryView& entry) {
+  const bool value_large = (entry.flags & kValueLarge) != 0;
+  if ((entry.flags & kKeyLarge) != 0) {
+    return {{entry.bytes.first(kLargeRefBytes), true},
+            {entry.bytes.subspan(kLargeRefBytes), value_large}};
+  }
+  const std::byte* at = entry.bytes.data();
+  const auto low = static_cast<uint32_t>(at[0]);
+  const uint32_t head = low < 0x80 ? 1 : 2;
+  const uint32_t length = low < 0x80 ? low : (low & 0x7fU) | static_cast<uint32_t>(at[1]) << 7;
+  return {{{at + head, length}, false},
+          {{at + head + length, entry.bytes.size() - head - length}, value_large}};
+}
 
 [[nodiscard]] inline Element ParseListEntry(const EntryView& entry) {
   return {entry.bytes, (entry.flags & kValueLarge) != 0};
@@ -139,7 +151,11 @@ class ElementDraft {
  public:
   ElementDraft() = default;
   /// Copies `bytes` to blocks of `family` if they are too long for a leaf.
-  ElementDraft(const Env& env, Bytes bytes, Family* family);
+  ElementDraft(const Env& env, Bytes bytes, Family* family) : bytes_(bytes) {
+    if (bytes.size() <= env.inline_bytes_max) [[likely]]
+      return;
+    Refer(env, StoreLarge(env.store, bytes, family));
+  }
   /// The same to blocks that `placer` makes. Errors: kNoSpace.
   [[nodiscard]] static Result<ElementDraft> Place(const Env& env, Bytes bytes, Family* family,
                                                   BlockPlacer* placer);

@@ -28,6 +28,9 @@ std::vector<BlockId> Missing::ids() {
   return all;
 }
 
+void Missing::AddCold(BlockId id) { cold_.push_back(id); }
+void Missing::AddMoreHot(BlockId id) { more_hot_.push_back(id); }
+
 void Missing::Clear() {
   cold_.clear();
   hot_count_ = 0;

@@ -44,24 +44,26 @@ class Missing {
 
   /// Names a block; true if it is hot.
   bool Need(const LeafStore& store, BlockId id) {
-    if (store.IsHot(id)) {
-      if (hot_count_ < hot_.size()) {
-        hot_[hot_count_++] = id;
-      } else {
-        more_hot_.push_back(id);
-      }
-      return true;
+    if (!store.IsHot(id)) [[unlikely]] {
+      AddCold(id);
+      return false;
     }
-    cold_.push_back(id);
-    return false;
+    if (hot_count_ < hot_.size()) [[likely]] {
+      hot_[hot_count_++] = id;
+    } else {
+      AddMoreHot(id);
+    }
+    return true;
   }
-  void AddCold(BlockId id) { cold_.push_back(id); }
+  void AddCold(BlockId id);
 
   /// Bytes of large elements that were named whole, cold or hot, by PlanElement.
   [[nodiscard]] uint64_t large_bytes() const { return large_bytes_; }
   void AddLarge(uint64_t bytes) { large_bytes_ += bytes; }
 
  private:
+  void AddMoreHot(BlockId id);
+
   std::vector<BlockId> cold_;
   std::array<BlockId, 12> hot_;  // Without an allocation; the rest is in more_hot_.
   uint32_t hot_count_ = 0;

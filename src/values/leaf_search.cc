@@ -62,7 +62,7 @@ void PrefetchAround(const LeafView& leaf, double part) {
 
 /// Guesses by interpolation, which brings a uniform set within an entry or two in as many steps as
 /// bisection needs for a handful; after a few steps without an end it bisects.
-Narrowed Narrow(const Env& env, const LeafView& leaf, uint64_t hash, HashBounds bounds) {
+inline Narrowed Narrow(const Env& env, LeafView leaf, uint64_t hash, HashBounds bounds) {
   constexpr uint32_t kGuessesMax = 6;
   uint32_t begin = 0;
   uint32_t end = leaf.count();
@@ -104,8 +104,9 @@ uint32_t LowerHash(const Env& env, const LeafView& leaf, uint64_t hash, HashBoun
   return at;
 }
 
-Found FindField(const Env& env, const LeafView& leaf, const Element& field, uint64_t hash,
-                HashBounds bounds, Missing* missing) {
+/// Flattened, so that no guess calls the hash function.
+[[gnu::flatten]] Found FindField(const Env& env, LeafView leaf, const Element& field, uint64_t hash,
+                                 HashBounds bounds, Missing* missing) {
   const Narrowed narrowed = Narrow(env, leaf, hash, bounds);
   if (narrowed.begin == narrowed.end) return {narrowed.begin, false, false};
   const Bytes there = ShortFieldAt(leaf, narrowed.at);
@@ -143,7 +144,7 @@ Order CompareToBound(const Env& env, const EntryView& entry, const ScoreBound& b
 
 }  // namespace
 
-Found FindBound(const Env& env, const LeafView& leaf, const ScoreBound& bound, Missing* missing) {
+Found FindBound(const Env& env, LeafView leaf, const ScoreBound& bound, Missing* missing) {
   uint32_t begin = 0;
   uint32_t end = leaf.count();
   while (begin < end) {
@@ -151,8 +152,15 @@ Found FindBound(const Env& env, const LeafView& leaf, const ScoreBound& bound, M
     const std::byte* entry = leaf.heap() + leaf.Begin(at);
     const double score = (leaf.Slot(at) & kScoreInt) != 0 ? base::LoadLe<int32_t>(entry)
                                                           : base::LoadLe<double>(entry);
-    Order order = score < bound.score ? Order::kLess : Order::kGreater;
-    if (score == bound.score) order = CompareToBound(env, leaf.At(at), bound, missing);
+    if (score < bound.score) {
+      begin = at + 1;
+      continue;
+    }
+    if (score > bound.score) {
+      end = at;
+      continue;
+    }
+    const Order order = CompareToBound(env, leaf.At(at), bound, missing);
     if (order == Order::kUnknown) return {0, false, true};
     if (order == Order::kEqual) {
       const bool after = bound.side == ScoreBound::Side::kAfterMember;

@@ -23,8 +23,8 @@ struct HashBounds {
 };
 
 /// The entry of `field` in a hash leaf.
-[[nodiscard]] Found FindField(const Env& env, const LeafView& leaf, const Element& field,
-                              uint64_t hash, HashBounds bounds, Missing* missing);
+[[nodiscard]] Found FindField(const Env& env, LeafView leaf, const Element& field, uint64_t hash,
+                              HashBounds bounds, Missing* missing);
 
 /// The first entry of a hash leaf whose hash is not below `hash`.
 [[nodiscard]] uint32_t LowerHash(const Env& env, const LeafView& leaf, uint64_t hash,
@@ -48,7 +48,7 @@ struct ScoreBound {
 
 /// How many entries of a score leaf lie before the bound; `found`: the next (kBeforeMember) or last
 /// (kAfterMember) one is (score, member).
-[[nodiscard]] Found FindBound(const Env& env, const LeafView& leaf, const ScoreBound& bound,
+[[nodiscard]] Found FindBound(const Env& env, LeafView leaf, const ScoreBound& bound,
                               Missing* missing);
 
 /// The entry of `member` in a score leaf, searched from the front.

@@ -157,17 +157,6 @@ void JoinNodes(Node* left, Node* right, const Separator& between) {
   DeleteNode(right);
 }
 
-uint32_t PickByHash(const Node* node, uint64_t hash) {
-  const uint64_t* encoded = node->encoded();
-  uint32_t at = 0;
-  for (uint32_t left = node->count; left > 1;) {
-    const uint32_t half = left / 2;
-    at = encoded[at + half] <= hash ? at + half : at;
-    left -= half;
-  }
-  return at;
-}
-
 uint32_t PickByRank(const Node* node, uint64_t* rank) {
   uint32_t at = 0;
   const uint32_t last = node->count - 1U;

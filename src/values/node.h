@@ -136,8 +136,21 @@ void RemoveChild(Node* node, uint32_t at);
 /// `right`.
 void JoinNodes(Node* left, Node* right, const Separator& between);
 
+/// The last of `count` encoded separators that is not above `wanted`; the first is below all.
+[[nodiscard]] inline uint32_t LastUpTo(uint64_t wanted, const uint64_t* encoded, uint32_t count) {
+  uint32_t at = 0;
+  while (count > 1) {
+    const uint32_t half = count / 2;
+    at = encoded[at + half] <= wanted ? at + half : at;
+    count -= half;
+  }
+  return at;
+}
+
 /// The child that has, or would have, the key.
-[[nodiscard]] uint32_t PickByHash(const Node* node, uint64_t hash);
+[[nodiscard]] inline uint32_t PickByHash(const Node* node, uint64_t hash) {
+  return LastUpTo(hash, node->encoded(), node->count);
+}
 [[nodiscard]] uint32_t PickByBytes(const Node* node, const ScoreKey& key);
 /// The child with the element at `*rank`, which becomes the rank below it; the last for a rank
 /// beyond the end.

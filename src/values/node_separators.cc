@@ -60,8 +60,8 @@ Common CommonOf(const Node* node) {
   common.zeros = node->score_zeros;
   if (node->prefix == nullptr) return common;
   const std::string_view text = node->prefix->text();
-  common.head = text.substr(0, common.skip);
-  common.member = text.substr(common.skip);
+  common.head = {text.data(), common.skip};
+  common.member = {text.data() + common.skip, text.size() - common.skip};
   return common;
 }
 
@@ -146,10 +146,11 @@ uint64_t EncodeKey(const Common& common, const ScoreKey& key) {
   const uint64_t dropped = common.zeros == 0 ? 0 : key.head() << (8 * (kScoreBytes - common.zeros));
   if (dropped != 0) return behind | kBehind;
   const size_t shared = common.member.size();
-  const std::string_view member = key.member().substr(0, shared);
-  const int order = member.compare(common.member);
-  if (order > 0) return behind | kBehind;
-  if (order < 0) return (score & ~kLengthMask) | kept;
+  if (shared > 0) {
+    const int order = key.member().substr(0, shared).compare(common.member);
+    if (order > 0) return behind | kBehind;
+    if (order < 0) return (score & ~kLengthMask) | kept;
+  }
   const uint64_t rest = key.member().size() - shared;
   const uint64_t window = kept == 8 ? 0 : key.MemberWindow(shared) >> (8 * kept);
   const uint64_t length = std::min<uint64_t>(kept + std::min<uint64_t>(rest, 8), kInPlaceMax + 1);
@@ -278,18 +279,20 @@ uint64_t SeparatorBytes(const Node* node) {
 
 uint32_t PickByBytes(const Node* node, const ScoreKey& key) {
   const Common common = CommonOf(node);
-  const int order = CompareKey(key, common.head);
-  if (order < 0) return 0;
-  if (order > 0) return node->count - 1U;
+  for (uint32_t i = 0; i < common.skip; ++i) {
+    const auto here = static_cast<uint8_t>(key.head() >> (56 - 8 * i));
+    const auto there = static_cast<uint8_t>(common.head[i]);
+    if (here != there) return here < there ? 0 : node->count - 1U;
+  }
   const uint64_t wanted = EncodeKey(common, key);
   const uint64_t* encoded = node->encoded();
+  if (!node->has_long) return LastUpTo(wanted, encoded, node->count);
   uint32_t at = 0;
   for (uint32_t left = node->count; left > 1;) {
     const uint32_t half = left / 2;
     const uint64_t there = encoded[at + half];
-    const bool before = node->has_long && IsLong(there)
-                            ? CompareKey(key, LongOf(there)->text()) >= 0
-                            : there <= wanted;
+    const bool before =
+        IsLong(there) ? CompareKey(key, LongOf(there)->text()) >= 0 : there <= wanted;
     at = before ? at + half : at;
     left -= half;
   }

@@ -18,31 +18,6 @@ uint64_t Tree::count() const {
   return is_leaf() ? LeafRef::FromWord(*top_).count() : NodeOf(*top_)->Total();
 }
 
-void Tree::Descend(Node* node, uint32_t at, Path* path) {
-  path->node[node->level] = node;
-  path->at[node->level] = at;
-  if (node->level == 0) path->leaf = node->leaf(at);
-}
-
-void Tree::SeekHash(uint64_t hash, Path* path) const {
-  path->bounds = {};
-  path->height = 0;
-  if (is_leaf()) {
-    path->leaf = LeafRef::FromWord(*top_);
-    return;
-  }
-  Node* node = NodeOf(*top_);
-  path->height = node->level + 1U;
-  while (true) {
-    const uint32_t at = PickByHash(node, hash);
-    if (at > 0) path->bounds.low = node->encoded()[at];
-    if (at + 1U < node->count) path->bounds.high = node->encoded()[at + 1];
-    Descend(node, at, path);
-    if (node->level == 0) return;
-    node = node->child(at);
-  }
-}
-
 void Tree::SeekKey(const ScoreKey& key, Path* path) const {
   path->height = 0;
   if (is_leaf()) {
