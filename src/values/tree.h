@@ -161,6 +161,7 @@ class Tree {
   }
   /// Copies the nodes from `level` on that another tree holds too.
   void CopyShared(Path* path, uint32_t level);
+  /// The leaf's block, at least as large as its content is, and as it will be.
   [[nodiscard]] MutableBytes Writable(Path* path, uint32_t used_after);
   [[nodiscard]] MutableBytes CopyLeaf(Path* path, uint32_t capacity);
   [[nodiscard]] MutableBytes ResizeLeaf(BlockId id, MutableBytes block, uint32_t capacity);

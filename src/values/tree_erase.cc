@@ -35,8 +35,7 @@ bool Tree::Erase(Path* path, uint32_t begin, uint32_t end) {
   const BlockId id = path->leaf.id();
   // A copied path ends in a copied lowest node.
   const Node* const lowest = path->height == 0 ? nullptr : path->node[0];
-  const LeafView leaf = Look(*path);
-  const MutableBytes block = Writable(path, leaf.used());
+  const MutableBytes block = Writable(path, 0);
   std::vector<uint64_t> large;
   if (path->leaf.large() && owns_large_) {
     for (uint32_t i = begin; i < end; ++i) AppendLargeWords(kind_, LeafView(block).At(i), &large);

@@ -98,7 +98,10 @@ std::optional<uint64_t> ZSetValue::RankOf(const ScoreBound& bound, Missing* miss
 void ZSetValue::PlanSet(Bytes member, std::optional<double> score, Missing* missing) {
   if (empty()) return;
   const auto old = PeekScore(member, missing);
-  if (!member.empty() && missing->empty()) planned_ = member;
+  if (!member.empty() && missing->empty()) {
+    planned_ = member;
+    planned_score_ = old.value_or(0);
+  }
   if (!has_root()) return;
   const auto entry_bytes =
       static_cast<uint32_t>(sizeof(double) + (IsLarge(member) ? kLargeRefBytes : member.size()));
@@ -217,14 +220,15 @@ uint64_t ZSetValue::CursorBehind(const Path& path) {
 
 bool ZSetValue::Set(Bytes member, double score, std::optional<double>* old_score) {
   const bool is_planned = planned_.data() == member.data() && planned_.size() == member.size();
+  double old = 0;
   if (is_planned && !member.empty()) {
     planned_ = {};
     (void)tree(has_root() ? 1 : 0).Use(path_);
-  } else {
-    (void)Find(member, nullptr);
+    old = planned_score_;
+  } else if (Find(member, nullptr)) {
+    old = FoundScore();
   }
   if (found_.found) {
-    const double old = FoundScore();
     if (old_score != nullptr) *old_score = old;
     if (old != score) Move(member, old, score);
     return false;
@@ -243,7 +247,13 @@ void ZSetValue::InsertScore(double score, const ElementDraft& member, Bytes text
   Path sought;
   Found found;
   if (path != nullptr) {
-    found = FindBound(*env_, tree(0).Use(*path), BoundOf(score, text), nullptr);
+    // Sets often grow at their end: scores are times, or numbers that are counted up.
+    const LeafView leaf = tree(0).Use(*path);
+    const uint32_t count = leaf.count();
+    found.position = count;
+    if (count > 0 && ParseScore(leaf.At(count - 1)) >= score) {
+      found = FindBound(*env_, leaf, BoundOf(score, text), nullptr);
+    }
   } else {
     path = &sought;
     (void)FindScored(score, text, path, &found, nullptr);
@@ -291,33 +301,33 @@ bool ZSetValue::MoveInPlace(Path* path, uint32_t i, double to) {
 void ZSetValue::Move(Bytes member, double from, double to) {
   const bool indexed = has_root();
   if (indexed) MoveInIndex(member, to);
-  Path path = path_;
+  Path sought;
+  Path* path = !indexed ? &path_ : from_.IsOf(from) ? &from_.path : &sought;
   Found found = found_;
   if (indexed) {
-    if (from_.IsOf(from)) {
-      path = from_.path;
-      found = FindBound(*env_, tree(0).Use(path), BoundOf(from, member), nullptr);
+    if (path == &sought) {
+      (void)FindScored(from, member, path, &found, nullptr);
     } else {
-      (void)FindScored(from, member, &path, &found, nullptr);
+      found = FindBound(*env_, tree(0).Use(*path), BoundOf(from, member), nullptr);
     }
     FLASH_CHECK(found.found);
   }
-  if (MoveInPlace(&path, found.position, to)) return;
+  if (MoveInPlace(path, found.position, to)) return;
   // Out and in again; a large member keeps its blocks by a share of its own meanwhile.
-  const Element old = ParseMember(tree(0).Look(path).At(found.position));
+  const Element old = ParseMember(tree(0).Look(*path).At(found.position));
   const ElementDraft stored = old.large ? ElementDraft(old) : ElementDraft(*env_, member, family());
   ShareElement(*env_, stored.element());
   // A leaf that this would empty is needed for the place it stands for: in, then out.
-  const bool in_first = indexed && path.leaf.count() == 1;
+  const bool in_first = indexed && path->leaf.count() == 1;
   if (in_first) {
     InsertScore(to, stored, member, nullptr);
-    (void)FindScored(from, member, &path, &found, nullptr);
+    (void)FindScored(from, member, path, &found, nullptr);
   }
-  const bool paths_hold = tree(0).Erase(&path, found.position, found.position + 1);
+  const bool paths_hold = tree(0).Erase(path, found.position, found.position + 1);
   if (!in_first) {
     Path* planned = nullptr;
     if (paths_hold && to_.IsOf(to)) {
-      planned = to_.path.leaf.id() == path.leaf.id() ? &path : &to_.path;
+      planned = to_.path.leaf.id() == path->leaf.id() ? path : &to_.path;
     }
     InsertScore(to, stored, member, planned);
   }
@@ -349,15 +359,10 @@ void ZSetValue::EraseFromIndex(const Element& member) {
   index.Erase(&path, found.position, found.position + 1);
 }
 
-void ZSetValue::SeekEnd() {
-  end_ == End::kLowest ? tree(0).SeekFirst(&end_path_) : tree(0).SeekLast(&end_path_);
-}
-
 void ZSetValue::PlanPop(End end, Missing* missing) {
   planned_ = {};
-  end_ = end;
-  SeekEnd();
   const Tree scores = tree(0);
+  end == End::kLowest ? scores.SeekFirst(&end_path_) : scores.SeekLast(&end_path_);
   if (!scores.Plan(end_path_, missing)) return;
   const LeafView leaf = scores.Use(end_path_);
   end_position_ = end == End::kLowest ? 0 : leaf.count() - 1;
@@ -365,7 +370,7 @@ void ZSetValue::PlanPop(End end, Missing* missing) {
   PlanElement(*env_, member, missing);
   if (!has_root()) return;
   const Tree index = tree(1);
-  const uint64_t hash = ElementHash(*env_, member);
+  const uint64_t hash = member.large ? member.large_hash() : KeyedHash(*env_, member.bytes);
   index.SeekHash(hash, &path_);
   if (!index.Plan(path_, missing)) return;
   found_ = FindField(*env_, index.Use(path_), member, hash, path_.bounds, missing);
@@ -375,7 +380,6 @@ void ZSetValue::Pop() {
   if (has_root()) {
     FLASH_CHECK(found_.found);
     tree(1).Erase(&path_, found_.position, found_.position + 1);
-    SeekEnd();  // Shared nodes above it may have been copied.
   }
   tree(0).Erase(&end_path_, end_position_, end_position_ + 1);
   AddToCount(uint64_t{0} - 1);

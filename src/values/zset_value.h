@@ -120,7 +120,6 @@ class ZSetValue : public Collection {
       return known && std::bit_cast<uint64_t>(score) == std::bit_cast<uint64_t>(other);
     }
   };
-  void SeekEnd();
   bool FindScored(double score, Bytes member, Path* path, Found* found, Missing* missing) const;
   [[nodiscard]] std::optional<double> PeekScore(Bytes member, Missing* missing);
   [[nodiscard]] double FoundScore() const;
@@ -158,6 +157,7 @@ class ZSetValue : public Collection {
   std::vector<Leaving> leaving_;  // By leaf, in PlanHeirs.
   // What Find found last; good until the next change. `planned_`: by the last call, a PlanSet.
   Bytes planned_;
+  double planned_score_ = 0;  // Of the member, if it was found.
   Path path_;
   Found found_;
   // Of that PlanSet: where the member is among the scores, and where it belongs. Not of a lone
@@ -165,7 +165,6 @@ class ZSetValue : public Collection {
   Place from_;
   Place to_;
   // What PlanPop found among the scores; its place in the index is the path above.
-  End end_ = End::kLowest;
   Path end_path_;
   uint32_t end_position_ = 0;
 };
