@@ -139,6 +139,9 @@ void Tree::TryJoinLeaf(Path* path) {
   if (!store.IsHot(left.id()) || !store.IsHot(right.id())) return;
   if (store.IsShared(left.id()) || store.IsShared(right.id())) return;
   if (left.count() + right.count() > LeafRef::kCountMax) return;
+  // Large members whose scores are equal are compared by their blocks: those of one leaf were
+  // planned, those of its neighbour were not.
+  if (kind_ == LeafKind::kScores && (left.large() || right.large())) return;
   const LeafView from(store.Read(right.id()));
   const uint32_t used = LeafView(store.Read(left.id())).used() + from.used() - kLeafHeaderBytes;
   if (used > env_->leaf_bytes_max - env_->leaf_bytes_max / kSpare) return;

@@ -119,29 +119,44 @@ void ZSetValue::PlanScored(double score, Bytes member, bool erase, uint32_t entr
   if (!scores.Plan(path, missing)) return;
   place.known = true;
   place.score = score;
-  if (path.leaf.large()) {  // Else nothing but the leaf is needed to find the place in it.
-    const Found found = FindBound(*env_, scores.Look(path), BoundOf(score, member), missing);
-    if (found.unknown) return;
+  if (several_) {
+    if (erase) leaving_.push_back({path.leaf.id(), score, member});
+    // Also of one that leaves: the same member may be named twice, and come back.
+    entering_.push_back({path.leaf.id(), score, member});
   }
+  if ((several_ || !erase) && !PlanOrder(path, score, member, missing)) return;
   if (erase) {
-    if (several_) leaving_.push_back({path.leaf.id(), score, member});
     scores.PlanErase(path, entry_bytes, missing);
   } else {
     scores.PlanInsert(path, entry_bytes, missing);
   }
 }
 
+bool ZSetValue::PlanOrder(const Path& path, double score, Bytes member, Missing* missing) const {
+  if (!path.leaf.large()) return true;  // Nothing but the leaf is needed.
+  const LeafView leaf = tree(0).Look(path);
+  if (!several_) return !FindBound(*env_, leaf, BoundOf(score, member), missing).unknown;
+  bool known = true;
+  const ScoreBound first{score, {}, ScoreBound::Side::kBeforeScore};
+  for (uint32_t i = FindBound(*env_, leaf, first, missing).position; i < leaf.count(); ++i) {
+    if (ParseScore(leaf.At(i)) != score) break;
+    const Order order = CompareElements(*env_, ParseMember(leaf.At(i)), {member}, missing);
+    known = known && order != Order::kUnknown;
+  }
+  return known;
+}
+
 bool ZSetValue::MayBeEmptied(LeafRef leaf) const {
   const auto of_leaf =
-      std::equal_range(leaving_.begin(), leaving_.end(), Leaving{leaf.id(), 0, {}},
-                       [](const Leaving& a, const Leaving& b) { return a.leaf < b.leaf; });
+      std::equal_range(leaving_.begin(), leaving_.end(), Moving{leaf.id(), 0, {}},
+                       [](const Moving& a, const Moving& b) { return a.leaf < b.leaf; });
   return of_leaf.second - of_leaf.first >= static_cast<ptrdiff_t>(leaf.count());
 }
 
 void ZSetValue::PlanHeirs(Missing* missing) {
   if (!has_root()) return;
   std::sort(leaving_.begin(), leaving_.end(),
-            [](const Leaving& a, const Leaving& b) { return a.leaf < b.leaf; });
+            [](const Moving& a, const Moving& b) { return a.leaf < b.leaf; });
   const Tree scores = tree(0);
   for (size_t i = 0; i < leaving_.size(); ++i) {
     if (i > 0 && leaving_[i].leaf == leaving_[i - 1].leaf) continue;
@@ -152,10 +167,17 @@ void ZSetValue::PlanHeirs(Missing* missing) {
     for (const auto turn : {Tree::PrevLeaf, Tree::NextLeaf}) {
       Path heir = path;
       while (turn(&heir)) {
-        (void)scores.Plan(heir, missing);
+        if (scores.Plan(heir, missing)) PlanHeir(heir, path.leaf, missing);
         if (!MayBeEmptied(heir.leaf)) break;
       }
     }
+  }
+}
+
+void ZSetValue::PlanHeir(const Path& heir, LeafRef emptied, Missing* missing) const {
+  for (const Moving& entering : entering_) {
+    if (entering.leaf != emptied.id()) continue;
+    (void)PlanOrder(heir, entering.score, entering.member, missing);
   }
 }
 
@@ -166,9 +188,10 @@ void ZSetValue::PlanErase(Bytes member, Missing* missing) {
   const EntryView entry = index.Look(path_).At(found_.position);
   index.PlanErase(path_, static_cast<uint32_t>(entry.bytes.size()), missing);
   Path path;
-  Found found;
-  if (!FindScored(*old, member, &path, &found, missing)) return;
-  const EntryView scored = tree(0).Look(path).At(found.position);
+  tree(0).SeekKey(ScoreKey(*old, member), &path);
+  if (!tree(0).Plan(path, missing)) return;
+  const uint32_t at = PositionOf(path, *old, member, DraftOfFound(member));
+  const EntryView scored = tree(0).Look(path).At(at);
   tree(0).PlanErase(path, static_cast<uint32_t>(scored.bytes.size()), missing);
 }
 
@@ -300,30 +323,29 @@ bool ZSetValue::MoveInPlace(Path* path, uint32_t i, double to) {
 
 void ZSetValue::Move(Bytes member, double from, double to) {
   const bool indexed = has_root();
-  if (indexed) MoveInIndex(member, to);
+  const ElementDraft stored = DraftOfFound(member);
+  if (indexed) MoveInIndex(stored, to);
   Path sought;
   Path* path = !indexed ? &path_ : from_.IsOf(from) ? &from_.path : &sought;
-  Found found = found_;
+  uint32_t at = found_.position;
   if (indexed) {
-    if (path == &sought) {
-      (void)FindScored(from, member, path, &found, nullptr);
-    } else {
-      found = FindBound(*env_, tree(0).Use(*path), BoundOf(from, member), nullptr);
-    }
-    FLASH_CHECK(found.found);
+    if (path == &sought) tree(0).SeekKey(ScoreKey(from, member), path);
+    (void)tree(0).Use(*path);
+    at = PositionOf(*path, from, member, stored);
   }
-  if (MoveInPlace(path, found.position, to)) return;
+  if (MoveInPlace(path, at, to)) return;
   // Out and in again; a large member keeps its blocks by a share of its own meanwhile.
-  const Element old = ParseMember(tree(0).Look(*path).At(found.position));
-  const ElementDraft stored = old.large ? ElementDraft(old) : ElementDraft(*env_, member, family());
   ShareElement(*env_, stored.element());
-  // A leaf that this would empty is needed for the place it stands for: in, then out.
-  const bool in_first = indexed && path->leaf.count() == 1;
+  // In, then out: a leaf that this would empty is needed for the place that it stands for; and
+  // among large members the place is sought as it was planned, or others would be compared.
+  const bool in_first = indexed && (path->leaf.count() == 1 || path->leaf.large());
   if (in_first) {
-    InsertScore(to, stored, member, nullptr);
-    (void)FindScored(from, member, path, &found, nullptr);
+    InsertScore(to, stored, member, to_.IsOf(to) ? &to_.path : nullptr);
+    path = &sought;
+    tree(0).SeekKey(ScoreKey(from, member), path);
+    at = PositionOf(*path, from, member, stored);
   }
-  const bool paths_hold = tree(0).Erase(path, found.position, found.position + 1);
+  const bool paths_hold = tree(0).Erase(path, at, at + 1);
   if (!in_first) {
     Path* planned = nullptr;
     if (paths_hold && to_.IsOf(to)) {
@@ -331,10 +353,13 @@ void ZSetValue::Move(Bytes member, double from, double to) {
     }
     InsertScore(to, stored, member, planned);
   }
-  if (!indexed && has_root()) InsertIndex(to, stored, member);  // The index was made without it.
+  if (!indexed && has_root()) {  // It was made while the member was out.
+    InsertIndex(to, stored, member);
+    AddToCount(1);
+  }
 }
 
-void ZSetValue::MoveInIndex(Bytes member, double to) {
+void ZSetValue::MoveInIndex(const ElementDraft& member, double to) {
   Tree index = tree(1);
   const ScoreDraft score(to);
   const HashEntry old = ParseHashEntry(index.Look(path_).At(found_.position));
@@ -344,9 +369,33 @@ void ZSetValue::MoveInIndex(Bytes member, double to) {
                 score.bytes().size());
     return;
   }
-  const ElementDraft field =
-      old.field.large ? ElementDraft(old.field) : ElementDraft(*env_, member, family());
-  index.Replace(&path_, found_.position, EntryDraft::OfHash(field, score.bytes(), false));
+  index.Replace(&path_, found_.position, EntryDraft::OfHash(member, score.bytes(), false));
+}
+
+ElementDraft ZSetValue::DraftOfFound(Bytes member) const {
+  const bool indexed = has_root();
+  const EntryView entry = tree(indexed ? 1 : 0).Look(path_).At(found_.position);
+  const Element stored = indexed ? ParseHashEntry(entry).field : ParseMember(entry);
+  return stored.large ? ElementDraft(stored) : ElementDraft(*env_, member, family());
+}
+
+uint32_t ZSetValue::PositionOf(const Path& path, double score, Bytes text,
+                               const ElementDraft& stored) const {
+  const LeafView leaf = tree(0).Look(path);
+  if (!path.leaf.large()) {
+    const Found found = FindBound(*env_, leaf, BoundOf(score, text), nullptr);
+    FLASH_CHECK(found.found);
+    return found.position;
+  }
+  // By what is stored of it, so that no large member's blocks need be there.
+  const Bytes wanted = stored.stored();
+  const ScoreBound first{score, {}, ScoreBound::Side::kBeforeScore};
+  uint32_t at = FindBound(*env_, leaf, first, nullptr).position;
+  for (;; ++at) {
+    FLASH_CHECK(at < leaf.count());
+    const Element there = ParseMember(leaf.At(at));
+    if (there.large == stored.large() && std::ranges::equal(there.bytes, wanted)) return at;
+  }
 }
 
 void ZSetValue::EraseFromIndex(const Element& member) {
@@ -389,14 +438,16 @@ void ZSetValue::Pop() {
 bool ZSetValue::Erase(Bytes member) {
   if (!Find(member, nullptr, Cold::kMeansAbsent)) return false;
   Path path = path_;
-  Found found = found_;
+  uint32_t at = found_.position;
   if (has_root()) {
     const double score = FoundScore();
+    const ElementDraft stored = DraftOfFound(member);
     tree(1).Erase(&path_, found_.position, found_.position + 1);
-    (void)FindScored(score, member, &path, &found, nullptr);
-    FLASH_CHECK(found.found);
+    tree(0).SeekKey(ScoreKey(score, member), &path);
+    (void)tree(0).Use(path);
+    at = PositionOf(path, score, member, stored);
   }
-  tree(0).Erase(&path, found.position, found.position + 1);
+  tree(0).Erase(&path, at, at + 1);
   AddToCount(uint64_t{0} - 1);
   (void)DropRootIfSmall();
   return true;

@@ -111,6 +111,12 @@ class ZSetValue : public Collection {
   bool Find(Bytes member, Missing* missing, Cold cold = Cold::kIsPlanned);
   /// Its place among the scores, which must be hot or is named.
   void PlanScored(double score, Bytes member, bool erase, uint32_t entry_bytes, Missing* missing);
+  /// Names what tells a member's place in a leaf; false: something is missing. Of several, all that
+  /// it may be compared with, since those set before change what a search meets.
+  [[nodiscard]] bool PlanOrder(const Path& path, double score, Bytes member,
+                               Missing* missing) const;
+  /// The same in a leaf that takes over what belonged to one that may be emptied.
+  void PlanHeir(const Path& heir, LeafRef emptied, Missing* missing) const;
   /// A place among the scores that a PlanSet sought; good until the next change.
   struct Place {
     bool known = false;
@@ -129,7 +135,12 @@ class ZSetValue : public Collection {
   void InsertScore(double score, const ElementDraft& member, Bytes text, Path* path);
   void InsertIndex(double score, const ElementDraft& member, Bytes text);
   void Move(Bytes member, double from, double to);
-  void MoveInIndex(Bytes member, double to);
+  void MoveInIndex(const ElementDraft& member, double to);
+  /// The member that Find found, as it is stored.
+  [[nodiscard]] ElementDraft DraftOfFound(Bytes member) const;
+  /// Where in the leaf of `path` a member is that is there.
+  [[nodiscard]] uint32_t PositionOf(const Path& path, double score, Bytes text,
+                                    const ElementDraft& stored) const;
   [[nodiscard]] bool MoveInPlace(Path* path, uint32_t i, double to);
   void EraseFromIndex(const Element& member);
   /// The cursor at which the leaf behind `path` can be begun; 0: behind it there is none.
@@ -142,8 +153,8 @@ class ZSetValue : public Collection {
     return {score, {member}, ScoreBound::Side::kBeforeMember};
   }
 
-  /// An element that a planned Set takes out of a leaf of the scores.
-  struct Leaving {
+  /// An element that a planned Set takes out of a leaf of the scores, or into one.
+  struct Moving {
     uint64_t leaf;
     double score = 0;
     Bytes member;
@@ -154,7 +165,8 @@ class ZSetValue : public Collection {
   [[nodiscard]] Order CompareAt(uint64_t rank, const Element& text, Missing* missing) const;
 
   bool several_ = false;
-  std::vector<Leaving> leaving_;  // By leaf, in PlanHeirs.
+  std::vector<Moving> leaving_;  // By leaf, in PlanHeirs.
+  std::vector<Moving> entering_;
   // What Find found last; good until the next change. `planned_`: by the last call, a PlanSet.
   Bytes planned_;
   double planned_score_ = 0;  // Of the member, if it was found.

@@ -337,3 +337,59 @@ def test_a_store_is_no_loading(server):
         assert node.call("FLASH.ZINTERSTORE", f"out{n}", 1, "z") == 30_000
     assert node.info("flash")["flash_sync_waits_loading"] == 0
     assert node.info("flash")["flash_sync_waits_hard_mark"] == 0
+
+
+def full_leaf(node, key):
+    """A set of as many members as fit into a lone leaf with scores that are whole numbers, the first
+    of which then needs more: returns it in order."""
+    members = [b"m%03d" % i for i in range(406)]
+    node.call("FLASH.ZADD", key, *(word for member in members for word in (1, member)))
+    assert node.call("FLASH.ZADD", key, "1.5", members[0]) == 0
+    return [(member, 1.0) for member in members[1:]] + [(members[0], 1.5)]
+
+
+def test_a_longer_score_in_a_full_leaf_loses_no_member(node):
+    expected = full_leaf(node, "z")
+    assert node.call("FLASH.ZCARD", "z") == len(expected)
+    assert everything(node, "z") == expected
+    payload = node.call("DUMP", "z")
+    assert node.call("RESTORE", "copy", 0, payload) == b"OK"
+    assert everything(node, "copy") == expected
+
+
+def test_a_count_that_was_saved_too_low_loads_every_member(server):
+    node = server({"rdbchecksum": "no", "flash.cache-size-bytes": "8mb"})
+    expected = full_leaf(node, "z")
+    node.call("SAVE")
+    path = node.dir / "dump.rdb"
+    saved = path.read_bytes()
+    count, too_low = b"\x02\x41\x96", b"\x02\x41\x95"  # 406 and 405 as RDB writes numbers.
+    assert saved.count(count) == 1
+    node.kill()
+    path.write_bytes(saved.replace(count, too_low))
+    node.start()
+    assert node.call("FLASH.ZCARD", "z") == 406
+    assert everything(node, "z") == expected
+
+
+def large(number):
+    return b"k" * 3000 + b"%02d" % number
+
+
+@pytest.mark.parametrize("scores, command", [
+    ([1, 0, 1, 1, 1], ["FLASH.ZINCRBY", "z", 1, large(1)]),
+    ([1, 0, 1, 1, 1], ["FLASH.ZADD", "z", 1, large(1)]),
+    ([1] * 8, ["FLASH.ZADD", "z", *(w for i in (20, 21, 22, 23) for w in (1, large(i)))]),
+    ([1] * 8, ["FLASH.ZREM", "z", large(1), large(2), large(3), large(0)]),
+    ([1] * 8, ["FLASH.ZADD", "z", 2, large(3), 1, large(3), 2, large(4)]),
+])
+def test_cold_large_members_with_equal_scores(node, scores, command):
+    words = [word for i, score in enumerate(scores) for word in (score, large(i))]
+    node.call("ZADD", "native", *words)
+    node.call("FLASH.ZADD", "z", *words)
+    chill(node, "z")
+    native = [command[0].removeprefix("FLASH."), "native", *command[2:]]
+    ours, theirs = node.call(*command), node.call(*native)
+    assert ours == theirs or float(ours) == float(theirs)
+    flat = node.call("ZRANGE", "native", 0, -1, "WITHSCORES")
+    assert everything(node, "z") == list(zip(flat[0::2], map(float, flat[1::2])))
