@@ -104,7 +104,7 @@ bool KeepsFrequencies(ValkeyModuleCtx* ctx) {
 
 /// Why no key can be adopted now; null: some may be.
 const char* Refusal(ValkeyModuleCtx* ctx, const AdoptScan::Options& options) {
-  if (Engine::Get().state() != server::ModuleState::kReady) return dispatch::errors::kRecovering;
+  if (dispatch::NotReady() != nullptr) return dispatch::NotReady();
   if (dispatch::WriteRefusal() != nullptr) return dispatch::WriteRefusal();
   if (Drain::Current() != nullptr) return "ERR FLASH.ADOPT.SCAN: a FLASH.DRAIN is in progress";
   if (options.min_idle_s && KeepsFrequencies(ctx)) {

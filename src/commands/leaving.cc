@@ -140,8 +140,8 @@ int DrainCommand(ValkeyModuleCtx* ctx, ValkeyModuleString** argv, int argc) noex
   if (const char* error = ParseDrain(argv, argc, &options); error != nullptr) {
     return ValkeyModule_ReplyWithError(ctx, error);
   }
-  if (Engine::Get().state() != server::ModuleState::kReady) {
-    return ValkeyModule_ReplyWithError(ctx, dispatch::errors::kRecovering);
+  if (const char* refusal = dispatch::NotReady(); refusal != nullptr) {
+    return ValkeyModule_ReplyWithError(ctx, refusal);
   }
   if (Drain::Current() != nullptr) {
     return ValkeyModule_ReplyWithError(ctx, "ERR FLASH.DRAIN: drain already in progress");

@@ -110,8 +110,9 @@ int ReplyText(ValkeyModuleCtx* ctx, const std::string& answer) {
 
 /// What both commands refuse with before anything else; true: they did.
 bool Refused(ValkeyModuleCtx* ctx) {
-  if (Engine::Get().state() == server::ModuleState::kReady) return false;
-  ValkeyModule_ReplyWithError(ctx, dispatch::errors::kRecovering);
+  const char* const refusal = dispatch::NotReady();
+  if (refusal == nullptr) return false;
+  ValkeyModule_ReplyWithError(ctx, refusal);
   return true;
 }
 

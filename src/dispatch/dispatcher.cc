@@ -81,14 +81,22 @@ Result<void> Dispatcher::Start(ValkeyModuleCtx* ctx) {
 bool Dispatcher::MayRunNow(ValkeyModuleCtx* ctx) {
   if (server::Engine::Get().replaying()) return true;
   server::NoteNothingLoads(ctx);  // No turn of the event loop yet since MODULE LOAD.
-  if (server::Engine::Get().state() == server::ModuleState::kReady) return true;
-  if (server::Engine::Get().state() == server::ModuleState::kError) {
-    ValkeyModule_ReplyWithError(ctx, errors::kFailed);
-    return false;
-  }
-  if (BringsData(ctx)) return true;
-  ValkeyModule_ReplyWithError(ctx, errors::kRecovering);
+  const char* const refusal = NotReady();
+  if (refusal == nullptr || (refusal == errors::kRecovering && BringsData(ctx))) return true;
+  ValkeyModule_ReplyWithError(ctx, refusal);
   return false;
+}
+
+const char* NotReady() {
+  switch (server::Engine::Get().state()) {
+    case server::ModuleState::kReady:
+      return nullptr;
+    case server::ModuleState::kRecovering:
+      return errors::kRecovering;
+    case server::ModuleState::kError:
+      break;
+  }
+  return errors::kFailed;
 }
 
 bool Dispatcher::MayWriteNow(ValkeyModuleCtx* ctx, const CommandSpec& spec,

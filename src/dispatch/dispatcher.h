@@ -15,6 +15,10 @@
 
 namespace flash::dispatch {
 
+/// Why no command that needs the module's data can run now: the error to reply, while it recovers
+/// them or after it could not. Null: they can.
+[[nodiscard]] const char* NotReady();
+
 class Dispatcher {
  public:
   /// Once, at load, after the engine was opened. Errors: kUnsupported.

@@ -32,8 +32,7 @@ int Adopt(const SettingSpec& spec, Settings next, ValkeyModuleString** error) {
   const bool loaded = binding.on_change != nullptr;
   if (loaded && changed && !spec.run_time) {
     return Refuse(error,
-                  "cannot change while the server runs: set it in the configuration and "
-                  "restart the server");
+                  "can't set immutable config: set it in the configuration and restart the server");
   }
   *binding.values = std::move(next);
   if (loaded && changed) binding.on_change(spec);
