@@ -102,7 +102,7 @@ def test_an_rdb_and_a_log_of_different_moments_are_refused_and_nothing_is_touche
     node.start()
     assert state(node) == "error"
     assert "Give back the files that belong together" in node.log_since_start()
-    for command in ("FLASH.GET a", "FLASH.SET a 1", "FLASH.DRAIN", "FLASH.ADOPT.SCAN",
+    for command in ("FLASH.GET a", "FLASH.SET a 1", "FLASH.DRAIN", "FLASH.ADOPT.SCAN 0",
                     "FLASH.MIGRATE 127.0.0.1 1 a 0 100", "FLASH.CONVERT a"):
         with pytest.raises(redis.exceptions.ResponseError, match="could not recover its data"):
             node.client.execute_command(*command.split())

@@ -340,8 +340,8 @@ def test_a_store_is_no_loading(server):
 
 
 def full_leaf(node, key):
-    """A set of as many members as fit into a lone leaf with scores that are whole numbers, the first
-    of which then needs more: returns it in order."""
+    """As many members as fit into a lone leaf with whole numbers as scores, the first of which
+    then got a longer one; in order."""
     members = [b"m%03d" % i for i in range(406)]
     node.call("FLASH.ZADD", key, *(word for member in members for word in (1, member)))
     assert node.call("FLASH.ZADD", key, "1.5", members[0]) == 0
