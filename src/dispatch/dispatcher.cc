@@ -26,7 +26,7 @@ using blocks::WaitCause;
 
 /// Runs of a handler whose needs are brought while this thread waits; each brings what the one
 /// before lacked, and nothing else runs in between.
-constexpr int kRoundsMax = 16;
+constexpr int kRoundsMax = 64;
 
 BlockPool& Pool() { return server::Engine::Get().pool(); }
 

@@ -26,12 +26,23 @@ void DraftWork::ChoosePart() {
   }
 }
 
+void DraftWork::HalvePart() {
+  part_end_ = next_ + (part_end_ - next_) / 2;
+  part_bytes_ = 0;
+  for (size_t i = next_; i < part_end_; ++i) part_bytes_ += steps_->BytesOf(i);
+}
+
 /// One element may be larger than the cache: it leaves again as blocks of its own.
 uint64_t DraftWork::room_bytes() const { return std::min(part_bytes_, CacheBytesInForce() / 2); }
 
 DraftWork::Progress DraftWork::Step(uint64_t /*deadline_us*/, values::Missing* missing) {
   if (next_ == steps_->count()) return Progress::kDone;
   steps_->Plan(draft_.mutable_word(), next_, part_end_, missing);
+  while (part_end_ - next_ > 1 && IsMoreThanPortion(missing)) {
+    HalvePart();
+    missing->Clear();
+    steps_->Plan(draft_.mutable_word(), next_, part_end_, missing);
+  }
   if (!missing->empty()) return Progress::kMissing;
   steps_->Apply(draft_.mutable_word(), next_, part_end_);
   next_ = part_end_;

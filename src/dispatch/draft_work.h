@@ -51,6 +51,8 @@ class DraftWork final : public LongWork {
  private:
   /// Steps that are done together, from part_end_ on.
   void ChoosePart();
+  /// They need more than may be held at once.
+  void HalvePart();
 
   Clone frozen_;  // Keeps the nodes of the value from being changed in place.
   Clone draft_;

@@ -67,9 +67,9 @@ Bytes ElementReader::At(uint64_t offset, Missing* missing) const {
   if (!element_.large) return element_.bytes.subspan(offset);
   if (offset < kLargePrefixBytes) return element_.bytes.subspan(24 + offset);
   const LargePiece piece = LargePieceAt(element_.large_word(), offset);
-  if (!env_->store.IsHot(piece.id)) {
-    FLASH_CHECK(missing != nullptr);
-    missing->AddCold(piece.id);
+  if (missing == nullptr) {
+    FLASH_CHECK(env_->store.IsHot(piece.id));
+  } else if (!missing->Need(env_->store, piece.id)) {
     return {};
   }
   return env_->store.Read(piece.id).subspan(piece.offset);

@@ -93,8 +93,9 @@ class ElementReader {
       : env_(&env), element_(element), size_(element.size()) {}
   [[nodiscard]] uint64_t size() const { return size_; }
 
-  /// The bytes from `offset` (below size) on as far as they lie together. Empty where a block is
-  /// cold: it is then named in `missing` (null: nothing is cold, or it is a bug).
+  /// The bytes from `offset` (below size) on as far as they lie together. Their block is named in
+  /// `missing`, hot or cold, so that it stays until all is there; empty where it is cold. Null:
+  /// nothing is cold, or it is a bug.
   [[nodiscard]] Bytes At(uint64_t offset, Missing* missing) const;
 
  private:

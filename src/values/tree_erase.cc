@@ -42,7 +42,9 @@ bool Tree::Erase(Path* path, uint32_t begin, uint32_t end) {
   }
   LeafErase(block, begin, end);
   const LeafRef before = path->leaf;
-  SetLeaf(path, LeafRef(before.id(), before.count() - (end - begin), before.large()));
+  const uint32_t left = before.count() - (end - begin);
+  const bool has_large = before.large() && LeafView(block).HasLarge(0, left);
+  SetLeaf(path, LeafRef(before.id(), left, has_large));
   AddCount(path, uint64_t{0} - (end - begin));
   const uint32_t used = LeafView(block).used();
   if (IsWasteful(block.size(), used)) [[unlikely]] {

@@ -146,17 +146,20 @@ bool ZSetValue::PlanOrder(const Path& path, double score, Bytes member, Missing*
   return known;
 }
 
+std::span<const ZSetValue::Moving> ZSetValue::OfLeaf(const std::vector<Moving>& list,
+                                                     LeafRef leaf) {
+  return std::ranges::equal_range(list, Moving{leaf.id(), 0, {}}, IsOfEarlierLeaf);
+}
+
 bool ZSetValue::MayBeEmptied(LeafRef leaf) const {
-  const auto of_leaf =
-      std::equal_range(leaving_.begin(), leaving_.end(), Moving{leaf.id(), 0, {}},
-                       [](const Moving& a, const Moving& b) { return a.leaf < b.leaf; });
-  return of_leaf.second - of_leaf.first >= static_cast<ptrdiff_t>(leaf.count());
+  return OfLeaf(leaving_, leaf).size() >= leaf.count();
 }
 
 void ZSetValue::PlanHeirs(Missing* missing) {
   if (!has_root()) return;
-  std::sort(leaving_.begin(), leaving_.end(),
-            [](const Moving& a, const Moving& b) { return a.leaf < b.leaf; });
+  for (std::vector<Moving>* list : {&leaving_, &entering_}) {
+    std::sort(list->begin(), list->end(), IsOfEarlierLeaf);
+  }
   const Tree scores = tree(0);
   for (size_t i = 0; i < leaving_.size(); ++i) {
     if (i > 0 && leaving_[i].leaf == leaving_[i - 1].leaf) continue;
@@ -175,8 +178,8 @@ void ZSetValue::PlanHeirs(Missing* missing) {
 }
 
 void ZSetValue::PlanHeir(const Path& heir, LeafRef emptied, Missing* missing) const {
-  for (const Moving& entering : entering_) {
-    if (entering.leaf != emptied.id()) continue;
+  if (!heir.leaf.large()) return;
+  for (const Moving& entering : OfLeaf(entering_, emptied)) {
     (void)PlanOrder(heir, entering.score, entering.member, missing);
   }
 }

@@ -159,14 +159,19 @@ class ZSetValue : public Collection {
     double score = 0;
     Bytes member;
   };
+  [[nodiscard]] static bool IsOfEarlierLeaf(const Moving& a, const Moving& b) {
+    return a.leaf < b.leaf;
+  }
+  /// Of a list in the order of the leaves.
+  [[nodiscard]] static std::span<const Moving> OfLeaf(const std::vector<Moving>& list,
+                                                      LeafRef leaf);
   [[nodiscard]] bool MayBeEmptied(LeafRef leaf) const;
 
   /// Where the element of `rank` stands to a text; kUnknown: blocks are missing, which are named.
   [[nodiscard]] Order CompareAt(uint64_t rank, const Element& text, Missing* missing) const;
 
   bool several_ = false;
-  std::vector<Moving> leaving_;  // By leaf, in PlanHeirs.
-  std::vector<Moving> entering_;
+  std::vector<Moving> leaving_, entering_;  // By leaf, in PlanHeirs.
   // What Find found last; good until the next change. `planned_`: by the last call, a PlanSet.
   Bytes planned_;
   double planned_score_ = 0;  // Of the member, if it was found.

@@ -4,6 +4,8 @@ Events, effects on replica and AOF, cold reads, large members, big sets, scannin
 where FLASH chose among what native forms do differently.
 """
 
+import random
+
 import pytest
 
 from blocking_test import blocked_now, send_and_wait
@@ -393,3 +395,37 @@ def test_cold_large_members_with_equal_scores(node, scores, command):
     assert ours == theirs or float(ours) == float(theirs)
     flat = node.call("ZRANGE", "native", 0, -1, "WITHSCORES")
     assert everything(node, "z") == list(zip(flat[0::2], map(float, flat[1::2])))
+
+
+def alike(number, size):
+    """A member that is told from others by what lies behind its first bytes."""
+    return b"https://example.com/a/very/long/common/prefix/%08d" % number + b"x" * size
+
+
+def in_random_order(count, size):
+    numbers = list(range(count))
+    random.Random(count).shuffle(numbers)
+    return [alike(number, size) for number in numbers]
+
+
+@pytest.mark.parametrize("script", [False, True])
+@pytest.mark.parametrize("size, at_once", [(9500, 6), (7000, 1)])
+def test_comparing_more_than_the_cache_holds(server, size, at_once, script):
+    node = server({"flash.cache-size-bytes": "1mb"})
+    members = in_random_order(400, size)
+    for start in range(0, len(members), at_once):
+        words = [word for member in members[start:start + at_once] for word in (0, member)]
+        command = ["FLASH.ZADD", "z", *words]
+        if script:
+            command = ["EVAL", "return redis.call(unpack(ARGV))", 0, *command]
+        assert node.call(*command) == at_once or start + at_once > len(members)
+    assert node.call("FLASH.ZRANGE", "z", 0, -1) == sorted(members)
+
+
+def test_an_aof_loads_into_a_smaller_cache(server):
+    node = server({"flash.cache-size-bytes": "64mb", "appendonly": "yes", "appendfsync": "always"})
+    members = in_random_order(900, 6000)
+    for member in members:
+        node.call("FLASH.ZADD", "z", 0, member)
+    node.restart({"flash.cache-size-bytes": "1mb"}, crash=True)
+    assert node.call("FLASH.ZRANGE", "z", 0, -1) == sorted(members)
