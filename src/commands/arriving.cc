@@ -15,7 +15,6 @@
 #include "dispatch/adopting.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/errors.h"
-#include "server/engine.h"
 #include "types/adoption.h"
 #include "vk/server_info.h"
 
@@ -26,7 +25,6 @@ using dispatch::ArgSpec;
 using dispatch::ArgType;
 using dispatch::Context;
 using dispatch::Outcome;
-using server::Engine;
 
 constexpr int kKey = 1;
 

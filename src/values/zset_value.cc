@@ -148,7 +148,9 @@ bool ZSetValue::PlanOrder(const Path& path, double score, Bytes member, Missing*
 
 std::span<const ZSetValue::Moving> ZSetValue::OfLeaf(const std::vector<Moving>& list,
                                                      LeafRef leaf) {
-  return std::ranges::equal_range(list, Moving{leaf.id(), 0, {}}, IsOfEarlierLeaf);
+  const auto [begin, end] =
+      std::equal_range(list.begin(), list.end(), Moving{leaf.id(), 0, {}}, IsOfEarlierLeaf);
+  return {begin, end};
 }
 
 bool ZSetValue::MayBeEmptied(LeafRef leaf) const {
@@ -397,7 +399,9 @@ uint32_t ZSetValue::PositionOf(const Path& path, double score, Bytes text,
   for (;; ++at) {
     FLASH_CHECK(at < leaf.count());
     const Element there = ParseMember(leaf.At(at));
-    if (there.large == stored.large() && std::ranges::equal(there.bytes, wanted)) return at;
+    if (there.large == stored.large() && base::AsText(there.bytes) == base::AsText(wanted)) {
+      return at;
+    }
   }
 }
 
