@@ -14,7 +14,7 @@ MAIN_US, IO_US, LONE_US = 5, 5, 20  # Beyond what a native GET takes, and fio.
 def measure(bench):
     keys = bench.scaled(400_000, 40_000)
     node = cold_server(bench, keys)
-    fill(node, (["SET", b"native:%012d" % n, os.urandom(VALUE_BYTES)] for n in range(keys)))
+    fill_native(node, keys)
     tier = node.dir / "flash.tier"
     span = flash_info(node)["storage_used_bytes"] // 4096 * 4096
     seconds = bench.scaled(4, 1)
@@ -30,6 +30,11 @@ def measure(bench):
     hits, misses = (after[name] - before[name] for name in ("cache_hits", "cache_misses"))
     yield from rows_of(results, misses / max(1, hits + misses), empty_round_trip(node, bench))
     node._end(9)
+
+
+def fill_native(node, keys):
+    """As many native keys of the same size, native:N."""
+    fill(node, (["SET", b"native:%012d" % n, os.urandom(VALUE_BYTES)] for n in range(keys)))
 
 
 def cold_server(bench, keys, **settings):

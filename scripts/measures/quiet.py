@@ -7,9 +7,9 @@ import subprocess
 import threading
 
 from harness.prober import Prober
-from measures.cold import VALUE_BYTES, cold_server, reads
+from measures.cold import VALUE_BYTES, cold_server, fill_native, reads
 from measures.filling import Writer
-from measures.tools import ROOT, Row, fill, flash_info, interleaved, median, verdict
+from measures.tools import ROOT, Row, flash_info, interleaved, median, verdict
 from measures.turns import TurnClock
 
 BENCH = ROOT / "build" / "flash-bench"
@@ -23,7 +23,7 @@ def measure(bench):
     node = cold_server(bench, keys)
     requests = bench.scaled(150_000, 10_000)
     cold, cold_us, _ = reads(node, "FLASH.GET", "cold", keys, requests, 50)()
-    fill(node, (["SET", b"native:%012d" % n, bytes(VALUE_BYTES)] for n in range(keys)))
+    fill_native(node, keys)
     _, native_us, _ = reads(node, "GET", "native", keys, requests, 50)()
     node._end(9)
     rate = int(cold.per_second * SHARE)

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/words.h"
 
 namespace flash::commands {
 
@@ -34,12 +35,8 @@ using Args = std::span<const std::string_view>;
 /// Is `text` the word `lower_case`, in any case? What follows a zero byte does not count.
 [[nodiscard]] constexpr bool IsWord(std::string_view text, std::string_view lower_case) {
   const size_t size = lower_case.size();
-  if (text.size() < size || (text.size() > size && text[size] != '\0')) return false;
-  for (size_t i = 0; i < size; ++i) {
-    const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
-    if (c != lower_case[i]) return false;
-  }
-  return true;
+  const bool ends_early = text.size() > size && text[size] == '\0';
+  return base::IsWord(ends_early ? text.substr(0, size) : text, lower_case);
 }
 
 }  // namespace flash::commands

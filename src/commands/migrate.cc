@@ -3,8 +3,6 @@
 // Arguments and replies; the moving is in cluster/. Thread: main.
 #include "commands/migrate.h"
 
-#include <strings.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +11,7 @@
 
 #include "cluster/migration.h"
 #include "cluster/probe.h"
+#include "commands/args.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/errors.h"
 #include "dispatch/waiting_clients.h"
@@ -41,10 +40,6 @@ constexpr int kOptions = types::kMigrateOptions;
 constexpr uint64_t kTimeoutMs = 1000;
 constexpr int kPortMax = 65535;
 
-bool Is(const ValkeyModuleString* string, const char* word) {
-  return strcasecmp(vk::TextOf(string).data(), word) == 0;
-}
-
 std::optional<long long> NumberOf(const ValkeyModuleString* string) {
   long long number = 0;
   if (ValkeyModule_StringToLongLong(string, &number) != VALKEYMODULE_OK) return std::nullopt;
@@ -66,16 +61,16 @@ void ReportMigrateKeys(ValkeyModuleCtx* ctx, ValkeyModuleString* const* argv, in
 const char* ParseOptions(ValkeyModuleString** argv, int argc, Migration::Request* request) {
   for (int i = kOptions; i < argc; ++i) {
     const int more = argc - 1 - i;
-    if (Is(argv[i], "COPY")) {
+    if (IsWord(vk::TextOf(argv[i]), "copy")) {
       request->copy = true;
-    } else if (Is(argv[i], "REPLACE")) {
+    } else if (IsWord(vk::TextOf(argv[i]), "replace")) {
       request->replace = true;
-    } else if (Is(argv[i], "AUTH") && more >= 1) {
+    } else if (IsWord(vk::TextOf(argv[i]), "auth") && more >= 1) {
       request->target.password = vk::TextOf(argv[++i]);
-    } else if (Is(argv[i], "AUTH2") && more >= 2) {
+    } else if (IsWord(vk::TextOf(argv[i]), "auth2") && more >= 2) {
       request->target.user = vk::TextOf(argv[++i]);
       request->target.password = vk::TextOf(argv[++i]);
-    } else if (Is(argv[i], "KEYS")) {
+    } else if (IsWord(vk::TextOf(argv[i]), "keys")) {
       if (!vk::TextOf(argv[kKey]).empty()) {
         return "ERR When using MIGRATE KEYS option, the key argument must be set to the empty "
                "string";

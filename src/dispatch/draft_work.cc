@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/events.h"
+
 namespace flash::dispatch {
 
-bool DraftWork::IsLarge(uint64_t bytes) { return bytes > CacheBytesInForce() / 4; }
+bool DraftWork::IsLarge(uint64_t bytes) { return bytes > server::CacheBytesInForce() / 4; }
 
 DraftWork::DraftWork(const values::Collection& value, std::unique_ptr<WriteSteps> steps)
     : frozen_(value, value.kind()), draft_(value, value.kind()), steps_(std::move(steps)) {
@@ -33,15 +35,17 @@ void DraftWork::HalvePart() {
 }
 
 /// One element may be larger than the cache: it leaves again as blocks of its own.
-uint64_t DraftWork::room_bytes() const { return std::min(part_bytes_, CacheBytesInForce() / 2); }
+uint64_t DraftWork::room_bytes() const {
+  return std::min(part_bytes_, server::CacheBytesInForce() / 2);
+}
 
 DraftWork::Progress DraftWork::Step(uint64_t /*deadline_us*/, values::Missing* missing) {
   if (next_ == steps_->count()) return Progress::kDone;
-  steps_->Plan(draft_.mutable_word(), next_, part_end_, missing);
-  while (part_end_ - next_ > 1 && IsMoreThanPortion(missing)) {
+  while (true) {
+    steps_->Plan(draft_.mutable_word(), next_, part_end_, missing);
+    if (part_end_ - next_ == 1 || !IsMoreThanPortion(missing)) break;
     HalvePart();
     missing->Clear();
-    steps_->Plan(draft_.mutable_word(), next_, part_end_, missing);
   }
   if (!missing->empty()) return Progress::kMissing;
   steps_->Apply(draft_.mutable_word(), next_, part_end_);

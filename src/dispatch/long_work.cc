@@ -39,14 +39,8 @@ BlockPool& Pool() { return server::Engine::Get().pool(); }
 
 }  // namespace
 
-uint64_t CacheBytesInForce() {
-  const uint64_t bytes = server::Engine::Get().settings().cache_size_bytes;
-  const uint64_t limit = server::PressureLimitInForce();
-  return limit == 0 ? bytes : std::min(bytes, limit);
-}
-
 uint64_t PortionBytes() {
-  return std::clamp(CacheBytesInForce() / 16, kPortionBytesMin, kPortionBytesMax);
+  return std::clamp(server::CacheBytesInForce() / 16, kPortionBytesMin, kPortionBytesMax);
 }
 
 bool IsLongWork(const values::Collection& value, uint64_t elements) {

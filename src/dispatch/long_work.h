@@ -19,8 +19,6 @@ namespace flash::dispatch {
 /// Bytes of blocks that long work has pinned at a time, about; also what a command may pin without
 /// becoming long work.
 [[nodiscard]] uint64_t PortionBytes();
-/// Bytes that may be hot, as things are.
-[[nodiscard]] uint64_t CacheBytesInForce();
 
 /// Is it too much of a value to be named at once, or to be gone over within a command?
 [[nodiscard]] bool IsLongWork(const values::Collection& value, uint64_t elements);

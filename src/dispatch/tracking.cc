@@ -3,11 +3,8 @@
 // Thread: main.
 #include "dispatch/tracking.h"
 
-#include <algorithm>
-#include <cctype>
-#include <string_view>
-
 #include "base/flat_map.h"
+#include "base/words.h"
 #include "server/paying_filter.h"
 #include "vk/string.h"
 
@@ -37,12 +34,8 @@ bool AskServer(uint64_t client) {
 
 /// CLIENT TRACKING, by whatever name the server knows CLIENT: subcommands cannot be renamed.
 bool MayBeTracking(ValkeyModuleCommandFilterCtx* command) {
-  constexpr std::string_view kWord = "tracking";
   if (ValkeyModule_CommandFilterArgsCount(command) < 3) return false;
-  const std::string_view word = vk::TextOf(ValkeyModule_CommandFilterArgGet(command, 1));
-  return std::equal(word.begin(), word.end(), kWord.begin(), kWord.end(), [](char a, char b) {
-    return std::tolower(static_cast<unsigned char>(a)) == b;
-  });
+  return base::IsWord(vk::TextOf(ValkeyModule_CommandFilterArgGet(command, 1)), "tracking");
 }
 
 void OnCommand(ValkeyModuleCommandFilterCtx* command) noexcept {

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string>
 #include <string_view>
 
+#include "base/words.h"
 #include "vk/server_setting.h"
 #include "vk/string.h"
 
@@ -21,8 +21,7 @@ constexpr std::array<std::string_view, 6> kServed = {
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(), base::Lower);
   return lower;
 }
 

@@ -6,6 +6,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <string>
@@ -405,6 +406,11 @@ uint64_t ChildrenBorn() { return state.children_born; }
 void SetTurnFrame(const TurnFrame& frame) { state.frame = frame; }
 
 uint64_t PressureLimitInForce() { return state.pressure_limit; }
+
+uint64_t CacheBytesInForce() {
+  const uint64_t bytes = Engine::Get().settings().cache_size_bytes;
+  return state.pressure_limit == 0 ? bytes : std::min(bytes, state.pressure_limit);
+}
 
 ValkeyModuleCtx* DetachedContext() { return state.detached->get(); }
 

@@ -57,6 +57,8 @@ void SetTurnFrame(const TurnFrame& frame);
 
 /// The bound that memory pressure puts on the cache now; 0: none.
 [[nodiscard]] uint64_t PressureLimitInForce();
+/// Bytes that may be hot, as things are.
+[[nodiscard]] uint64_t CacheBytesInForce();
 
 /// Waits, at the limit, for blocks to leave: for a tenth of a second at most, and rarely where that
 /// frees nothing. Between two commands and between turns: no block's bytes are in use.

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <type_traits>
 
+#include "base/words.h"
 #include "server/cpu_count.h"
 
 namespace flash::server {
@@ -216,10 +216,8 @@ const std::array<SettingSpec, 27> kTable = {
         .RunTime(),
 };
 
-char Lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
-
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return Lower(x) == Lower(y); });
+  return std::ranges::equal(a, b, [](char x, char y) { return base::Lower(x) == base::Lower(y); });
 }
 
 std::string_view WithoutPrefix(std::string_view name) {
@@ -237,7 +235,8 @@ size_t EditDistance(std::string_view a, std::string_view b) {
     char diagonal = row[0];
     row[0] = static_cast<char>(i);
     for (size_t j = 1; j <= b.size(); ++j) {
-      const char substituted = static_cast<char>(diagonal + (Lower(a[i - 1]) != b[j - 1] ? 1 : 0));
+      const char substituted =
+          static_cast<char>(diagonal + (base::Lower(a[i - 1]) != b[j - 1] ? 1 : 0));
       diagonal = row[j];
       row[j] =
           std::min({substituted, static_cast<char>(row[j] + 1), static_cast<char>(row[j - 1] + 1)});

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/words.h"
 #include "server/engine.h"
 #include "server/events.h"
 #include "server/load_state.h"
@@ -77,7 +78,7 @@ void OnCommand(ValkeyModuleCommandFilterCtx* command) noexcept {
   const auto word_at = [command](int i) {
     return vk::TextOf(ValkeyModule_CommandFilterArgGet(command, i));
   };
-  if (!IsWord(word_at(0), "migrate")) return;
+  if (!base::IsWord(word_at(0), "migrate")) return;
   const int first = FirstOfMigrateKeys(count, word_at);
   if (first == 0) return;
   for (int i = first; i < count; ++i) {
@@ -106,10 +107,7 @@ bool DropAtUnitsEnd() {
 }
 
 uint64_t BytesTogether() {
-  const uint64_t cache_bytes = server::Engine::Get().settings().cache_size_bytes;
-  const uint64_t limit = server::PressureLimitInForce();
-  const uint64_t in_force = limit == 0 ? cache_bytes : std::min(cache_bytes, limit);
-  return std::clamp(in_force / kShare, kBytesMin, kBytesMax);
+  return std::clamp(server::CacheBytesInForce() / kShare, kBytesMin, kBytesMax);
 }
 
 struct Wanted {

@@ -3,19 +3,11 @@
 // Thread: any.
 #pragma once
 
-#include <cctype>
 #include <string_view>
 
-namespace flash::types {
+#include "base/words.h"
 
-/// Is `text` the word `lower_case`, in whatever case?
-[[nodiscard]] inline bool IsWord(std::string_view text, std::string_view lower_case) {
-  if (text.size() != lower_case.size()) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (std::tolower(static_cast<unsigned char>(text[i])) != lower_case[i]) return false;
-  }
-  return true;
-}
+namespace flash::types {
 
 /// Of MIGRATE host port key db timeout: the one key, or "" ahead of KEYS.
 inline constexpr int kMigrateKey = 3;
@@ -28,9 +20,9 @@ template <typename WordAt>
   if (count <= kMigrateKey || !word_at(kMigrateKey).empty()) return 0;
   for (int i = kMigrateOptions; i < count; ++i) {
     const std::string_view word = word_at(i);
-    if (IsWord(word, "keys")) return i + 1;
-    if (IsWord(word, "auth")) ++i;
-    if (IsWord(word, "auth2")) i += 2;
+    if (base::IsWord(word, "keys")) return i + 1;
+    if (base::IsWord(word, "auth")) ++i;
+    if (base::IsWord(word, "auth2")) i += 2;
   }
   return 0;
 }

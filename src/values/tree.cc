@@ -19,51 +19,15 @@ uint64_t Tree::count() const {
 }
 
 void Tree::SeekKey(const ScoreKey& key, Path* path) const {
-  path->height = 0;
-  if (is_leaf()) {
-    path->leaf = LeafRef::FromWord(*top_);
-    return;
-  }
-  Node* node = NodeOf(*top_);
-  path->height = node->level + 1U;
-  while (true) {
-    const uint32_t at = PickByBytes(node, key);
-    Descend(node, at, path);
-    if (node->level == 0) return;
-    node = node->child(at);
-  }
+  SeekBy(path, [&](Node* node) { return PickByBytes(node, key); });
 }
 
 void Tree::SeekRank(uint64_t* rank, Path* path) const {
-  path->height = 0;
-  if (is_leaf()) {
-    path->leaf = LeafRef::FromWord(*top_);
-    return;
-  }
-  Node* node = NodeOf(*top_);
-  path->height = node->level + 1U;
-  while (true) {
-    const uint32_t at = PickByRank(node, rank);
-    Descend(node, at, path);
-    if (node->level == 0) return;
-    node = node->child(at);
-  }
+  SeekBy(path, [&](Node* node) { return PickByRank(node, rank); });
 }
 
 void Tree::SeekEdge(bool last, Path* path) const {
-  path->height = 0;
-  if (is_leaf()) {
-    path->leaf = LeafRef::FromWord(*top_);
-    return;
-  }
-  Node* node = NodeOf(*top_);
-  path->height = node->level + 1U;
-  while (true) {
-    const uint32_t at = last ? node->count - 1U : 0;
-    Descend(node, at, path);
-    if (node->level == 0) return;
-    node = node->child(at);
-  }
+  SeekBy(path, [last](Node* node) { return last ? node->count - 1U : 0U; });
 }
 
 void Tree::SeekFirst(Path* path) const { SeekEdge(false, path); }

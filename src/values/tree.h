@@ -141,6 +141,9 @@ class Tree {
  private:
   friend class TreeBuilder;
   static void Descend(Node* node, uint32_t at, Path* path);
+  /// From the top to a leaf; `pick(Node*)` gives the child to go to.
+  template <typename Pick>
+  void SeekBy(Path* path, const Pick& pick) const;
   void SeekEdge(bool last, Path* path) const;
   [[nodiscard]] Separators separators() const;
 
@@ -199,8 +202,8 @@ inline void Tree::Descend(Node* node, uint32_t at, Path* path) {
   if (node->level == 0) path->leaf = node->leaf(at);
 }
 
-inline void Tree::SeekHash(uint64_t hash, Path* path) const {
-  path->bounds = {};
+template <typename Pick>
+void Tree::SeekBy(Path* path, const Pick& pick) const {
   path->height = 0;
   if (is_leaf()) {
     path->leaf = LeafRef::FromWord(*top_);
@@ -209,13 +212,21 @@ inline void Tree::SeekHash(uint64_t hash, Path* path) const {
   Node* node = NodeOf(*top_);
   path->height = node->level + 1U;
   while (true) {
-    const uint32_t at = PickByHash(node, hash);
-    if (at > 0) path->bounds.low = node->encoded()[at];
-    if (at + 1U < node->count) path->bounds.high = node->encoded()[at + 1];
+    const uint32_t at = pick(node);
     Descend(node, at, path);
     if (node->level == 0) return;
     node = node->child(at);
   }
+}
+
+inline void Tree::SeekHash(uint64_t hash, Path* path) const {
+  path->bounds = {};
+  SeekBy(path, [&](Node* node) {
+    const uint32_t at = PickByHash(node, hash);
+    if (at > 0) path->bounds.low = node->encoded()[at];
+    if (at + 1U < node->count) path->bounds.high = node->encoded()[at + 1];
+    return at;
+  });
 }
 
 template <typename Visit>

@@ -132,13 +132,16 @@ void ZSetValue::PlanScored(double score, Bytes member, bool erase, uint32_t entr
   }
 }
 
+uint32_t ZSetValue::FirstOfScore(const LeafView& leaf, double score) const {
+  return FindBound(*env_, leaf, {score, {}, ScoreBound::Side::kBeforeScore}, nullptr).position;
+}
+
 bool ZSetValue::PlanOrder(const Path& path, double score, Bytes member, Missing* missing) const {
   if (!path.leaf.large()) return true;  // Nothing but the leaf is needed.
   const LeafView leaf = tree(0).Look(path);
   if (!several_) return !FindBound(*env_, leaf, BoundOf(score, member), missing).unknown;
   bool known = true;
-  const ScoreBound first{score, {}, ScoreBound::Side::kBeforeScore};
-  for (uint32_t i = FindBound(*env_, leaf, first, missing).position; i < leaf.count(); ++i) {
+  for (uint32_t i = FirstOfScore(leaf, score); i < leaf.count(); ++i) {
     if (ParseScore(leaf.At(i)) != score) break;
     const Order order = CompareElements(*env_, ParseMember(leaf.At(i)), {member}, missing);
     known = known && order != Order::kUnknown;
@@ -394,9 +397,7 @@ uint32_t ZSetValue::PositionOf(const Path& path, double score, Bytes text,
   }
   // By what is stored of it, so that no large member's blocks need be there.
   const Bytes wanted = stored.stored();
-  const ScoreBound first{score, {}, ScoreBound::Side::kBeforeScore};
-  uint32_t at = FindBound(*env_, leaf, first, nullptr).position;
-  for (;; ++at) {
+  for (uint32_t at = FirstOfScore(leaf, score);; ++at) {
     FLASH_CHECK(at < leaf.count());
     const Element there = ParseMember(leaf.At(at));
     if (there.large == stored.large() && base::AsText(there.bytes) == base::AsText(wanted)) {

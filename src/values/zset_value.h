@@ -111,6 +111,8 @@ class ZSetValue : public Collection {
   bool Find(Bytes member, Missing* missing, Cold cold = Cold::kIsPlanned);
   /// Its place among the scores, which must be hot or is named.
   void PlanScored(double score, Bytes member, bool erase, uint32_t entry_bytes, Missing* missing);
+  /// Where in a leaf the members with this score begin, or would.
+  [[nodiscard]] uint32_t FirstOfScore(const LeafView& leaf, double score) const;
   /// Names what tells a member's place in a leaf; false: something is missing. Of several, all that
   /// it may be compared with, since those set before change what a search meets.
   [[nodiscard]] bool PlanOrder(const Path& path, double score, Bytes member,
